@@ -1,0 +1,108 @@
+//! Tool definitions: checked, and addressed by content.
+
+use super::{Invalid, canonical_hash};
+use crate::model::{DefinitionHash, LIST_LEN_MAX, TEXT_LEN_MAX, ToolDefinition, ToolKey};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// What a tool's provider says of it.
+#[derive(Clone, Debug)]
+pub struct ToolFields {
+    /// Name and version.
+    pub key: ToolKey,
+    /// What it does.
+    pub description: Option<String>,
+    /// Each once.
+    pub tags: Vec<String>,
+    /// JSON Schema (2020-12) of the arguments.
+    pub input_schema: Option<Value>,
+    /// JSON Schema (2020-12) of the result.
+    pub output_schema: Option<Value>,
+    /// The error codes a call may fail with.
+    pub error_codes: Vec<String>,
+}
+
+/// Checks what is said of a tool. `path` says where it was said, for the error: `tools[2]`.
+///
+/// A schema must compile as JSON Schema 2020-12; references to other documents are never fetched, and so do not
+/// compile.
+pub fn define_tool(fields: ToolFields, path: &str) -> Result<Arc<ToolDefinition>, Invalid> {
+    let ToolFields { key, description, tags, input_schema, output_schema, error_codes } = fields;
+    let at = |field: &str| format!("{path} ({}).{field}", key.name);
+    if description.as_ref().is_some_and(|text| text.chars().count() > TEXT_LEN_MAX) {
+        return Err(Invalid::field(at("description"), format!("has more than {TEXT_LEN_MAX} characters")));
+    }
+    for (field, list) in [("tags", &tags), ("error_codes", &error_codes)] {
+        if list.len() > LIST_LEN_MAX {
+            return Err(Invalid::field(at(field), format!("has {} entries; the most is {LIST_LEN_MAX}", list.len())));
+        }
+    }
+    for (field, schema) in [("input_schema", &input_schema), ("output_schema", &output_schema)] {
+        if let Some(schema) = schema {
+            check_schema(schema).map_err(|reason| Invalid::field(at(field), reason))?;
+        }
+    }
+    let content = json!({
+        "name": key.name.as_str(), "version": key.version.as_str(), "description": description, "tags": tags,
+        "input_schema": input_schema, "output_schema": output_schema, "error_codes": error_codes,
+    });
+    let hash = DefinitionHash(canonical_hash(&content));
+    Ok(Arc::new(ToolDefinition { key, description, tags, input_schema, output_schema, error_codes, hash }))
+}
+
+fn check_schema(schema: &Value) -> Result<(), String> {
+    if !schema.is_object() && !schema.is_boolean() {
+        return Err("is no JSON Schema: a schema is an object, or true or false".to_owned());
+    }
+    match jsonschema::draft202012::new(schema) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let place = error.instance_path().to_string();
+            let place = if place.is_empty() { String::new() } else { format!(" at {place}") };
+            Err(format!("does not compile as JSON Schema 2020-12{place}: {error}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ToolName, Version};
+
+    fn with_schema(schema: Value) -> Result<Arc<ToolDefinition>, Invalid> {
+        let key = ToolKey { name: ToolName::try_new("hash").unwrap(), version: Version::unstated() };
+        let fields = ToolFields {
+            key,
+            description: None,
+            tags: Vec::new(),
+            input_schema: Some(schema),
+            output_schema: None,
+            error_codes: Vec::new(),
+        };
+        define_tool(fields, "tools[0]")
+    }
+
+    #[test]
+    fn a_schema_that_does_not_compile_is_refused_by_name() {
+        assert!(with_schema(json!({"type": "object", "properties": {"text": {"type": "string"}}})).is_ok());
+        let error = with_schema(json!({"type": "strin"})).unwrap_err().to_string();
+        assert!(error.starts_with("tools[0] (hash).input_schema: does not compile"), "{error}");
+        assert!(with_schema(json!("object")).is_err());
+    }
+
+    #[test]
+    fn references_to_other_documents_are_not_fetched() {
+        let error = with_schema(json!({"$ref": "http://127.0.0.1:9/schema.json"})).unwrap_err().to_string();
+        assert!(error.contains("does not compile"), "{error}");
+        assert!(with_schema(json!({"$ref": "file:///etc/passwd"})).is_err());
+    }
+
+    #[test]
+    fn the_same_content_has_the_same_hash() {
+        let one = with_schema(json!({"type": "object", "required": ["a"]})).unwrap();
+        let same = with_schema(json!({"required": ["a"], "type": "object"})).unwrap();
+        let other = with_schema(json!({"required": ["b"], "type": "object"})).unwrap();
+        assert_eq!(one.hash, same.hash);
+        assert_ne!(one.hash, other.hash);
+    }
+}

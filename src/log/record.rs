@@ -1,0 +1,430 @@
+//! The stored form of changes and things: JSON, versioned, with names of its own.
+//!
+//! Every type of the model that is stored has a twin here, so that a rename there changes nothing on disk.
+//! What is in a log stays readable: a field may be added where its absence has a meaning, never renamed or
+//! given another meaning; a change of that sort is a new [`FORMAT`] that still reads the earlier ones.
+//! `a_log_written_by_the_first_version_reads_the_same` holds this.
+
+use crate::model::{
+    Actor, Capabilities, Change, CollisionKey, Contract, ContractField, ContractName, Declared, Dependency,
+    DependencyKind, ExecutionMode, Lifecycle, Node, NodeId, NodeKind, NodeName, NodePort, NodeStatus, Offer,
+    OfferSource, Origin, PortProtocol, Sequence, TemplateVersion, Thing, Time, Tool, ToolDefinition, ToolKey, ToolName,
+    ToolTransport, TopicName, Trust, TrustState, Ttl, ValidatorId, Verdict, Version,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The newest form that this version writes, and the greatest that it reads.
+pub const FORMAT: u32 = 1;
+
+/// Why stored bytes are no change.
+#[derive(Debug, thiserror::Error)]
+pub enum Malformed {
+    /// Not the JSON that was written.
+    #[error("it is not the JSON that was written")]
+    Json(#[from] serde_json::Error),
+    /// Written by a later version.
+    #[error("it has format {0}, and this version reads up to {FORMAT}: start a newer onex")]
+    Newer(u32),
+    /// A field that cannot be.
+    #[error("{0}")]
+    Field(String),
+}
+
+/// A change with its origin, as stored.
+pub fn encode(origin: &Origin, change: &Change) -> Result<String, Malformed> {
+    let stored = StoredRecord {
+        format: FORMAT,
+        actor: origin.actor.principal.clone(),
+        address: origin.actor.address.clone(),
+        correlation_id: origin.correlation_id.clone(),
+        change: Twin::store(change),
+    };
+    Ok(serde_json::to_string(&stored)?)
+}
+
+/// What [`encode`] wrote; the time is kept beside the text.
+pub fn decode(text: &str, time: Time) -> Result<(Origin, Change), Malformed> {
+    let stored: StoredRecord = match serde_json::from_str(text) {
+        Ok(stored) => stored,
+        Err(error) => return Err(newer(text).map_or(error.into(), Malformed::Newer)),
+    };
+    if stored.format > FORMAT {
+        return Err(Malformed::Newer(stored.format));
+    }
+    let actor = Actor { principal: stored.actor, address: stored.address };
+    let origin = Origin { time, actor, correlation_id: stored.correlation_id };
+    Ok((origin, stored.change.load()?))
+}
+
+fn newer(text: &str) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Format {
+        v: u32,
+    }
+    serde_json::from_str::<Format>(text).ok().map(|format| format.v).filter(|format| *format > FORMAT)
+}
+
+/// A thing of a snapshot, as stored: one line.
+pub fn encode_thing(thing: &Thing) -> Result<String, Malformed> {
+    Ok(serde_json::to_string(&StoredThing::store(thing))?)
+}
+
+/// What [`encode_thing`] wrote.
+pub fn decode_thing(text: &str) -> Result<Thing, Malformed> {
+    serde_json::from_str::<StoredThing>(text)?.load()
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredRecord {
+    #[serde(rename = "v")]
+    format: u32,
+    actor: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<String>,
+    change: StoredChange,
+}
+
+/// The stored form of a model type, there and back.
+trait Twin<M>: Sized {
+    fn store(model: &M) -> Self;
+    fn load(self) -> Result<M, Malformed>;
+}
+
+/// Whether a field may be left out: its absence reads back as the same.
+trait Blank {
+    fn is_blank(&self) -> bool;
+}
+
+impl<T> Blank for Option<T> {
+    fn is_blank(&self) -> bool {
+        self.is_none()
+    }
+}
+
+impl<T> Blank for Vec<T> {
+    fn is_blank(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl Blank for bool {
+    fn is_blank(&self) -> bool {
+        !self
+    }
+}
+
+impl<M, T: Twin<M>> Twin<Vec<M>> for Vec<T> {
+    fn store(model: &Vec<M>) -> Self {
+        model.iter().map(T::store).collect()
+    }
+    fn load(self) -> Result<Vec<M>, Malformed> {
+        self.into_iter().map(T::load).collect()
+    }
+}
+
+impl<M, T: Twin<M>> Twin<Option<M>> for Option<T> {
+    fn store(model: &Option<M>) -> Self {
+        model.as_ref().map(T::store)
+    }
+    fn load(self) -> Result<Option<M>, Malformed> {
+        self.map(T::load).transpose()
+    }
+}
+
+impl<M, T: Twin<M>> Twin<Arc<M>> for T {
+    fn store(model: &Arc<M>) -> Self {
+        T::store(&**model)
+    }
+    fn load(self) -> Result<Arc<M>, Malformed> {
+        self.load().map(Arc::new)
+    }
+}
+
+macro_rules! same {
+    ($($plain:ty),*) => {$(
+        impl Twin<$plain> for $plain {
+            fn store(model: &$plain) -> Self {
+                model.clone()
+            }
+            fn load(self) -> Result<$plain, Malformed> {
+                Ok(self)
+            }
+        }
+    )*};
+}
+
+same!(String, bool, f64, u16, u32, Value);
+
+macro_rules! wrapped {
+    ($($stored:ty as $model:ty: $store:expr, $load:expr;)*) => {$(
+        impl Twin<$model> for $stored {
+            fn store(model: &$model) -> Self {
+                let store: fn(&$model) -> $stored = $store;
+                store(model)
+            }
+            fn load(self) -> Result<$model, Malformed> {
+                let load: fn($stored) -> Result<$model, Malformed> = $load;
+                load(self)
+            }
+        }
+    )*};
+}
+
+fn invalid(what: &str, error: impl std::fmt::Display) -> Malformed {
+    Malformed::Field(format!("{what} {error}"))
+}
+
+wrapped! {
+    Uuid as NodeId: |id| id.0, |id| Ok(NodeId(id));
+    Uuid as ValidatorId: |id| id.0, |id| Ok(ValidatorId(id));
+    u64 as Sequence: |place| place.0, |place| Ok(Sequence(place));
+    i64 as Time: |time| time.as_micros(), |micros| Ok(Time::from_micros(micros));
+    u32 as Ttl: |ttl| ttl.as_seconds(), |seconds| Ttl::from_seconds(seconds).ok_or_else(|| invalid("a TTL", "is 0"));
+    String as NodeName: |name| name.to_string(), |text| NodeName::try_new(&text).map_err(|e| invalid("a node name", e));
+    String as ToolName: |name| name.to_string(), |text| ToolName::try_new(&text).map_err(|e| invalid("a tool name", e));
+    String as TopicName: |name| name.to_string(), |text| TopicName::try_new(&text).map_err(|e| invalid("a topic", e));
+    String as ContractName: |name| name.to_string(),
+        |text| ContractName::try_new(&text).map_err(|e| invalid("a contract name", e));
+    String as Version: |version| version.to_string(),
+        |text| Version::try_new(&text).map_err(|e| invalid("a version", e));
+    String as crate::model::ContractHash: |hash| hash.to_string(), |text| text.parse().map_err(|e| invalid("hash:", e));
+    String as crate::model::DefinitionHash: |hash| hash.to_string(),
+        |text| text.parse().map_err(|e| invalid("hash:", e));
+    String as DependencyKind: |kind| kind.as_str().to_owned(), |text| Ok(match text.as_str() {
+        "node" => DependencyKind::Node,
+        "tool" => DependencyKind::Tool,
+        _ => DependencyKind::Other(text),
+    });
+}
+
+macro_rules! twin_enums {
+    ($($twin:ident of $model:ident { $($variant:ident),* })*) => {$(
+        #[derive(Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum $twin {
+            $($variant),*
+        }
+
+        impl Twin<$model> for $twin {
+            fn store(model: &$model) -> Self {
+                match model {
+                    $($model::$variant => $twin::$variant),*
+                }
+            }
+            fn load(self) -> Result<$model, Malformed> {
+                Ok(match self {
+                    $($twin::$variant => $model::$variant),*
+                })
+            }
+        }
+    )*};
+}
+
+twin_enums! {
+    StoredNodeKind of NodeKind {
+        Tool, Validator, Test, Adapter, Agent, Compute, Effect, Reducer, Orchestrator, Service, Other
+    }
+    StoredStatus of NodeStatus { Declared, Online, Draining, Offline }
+    StoredMode of ExecutionMode { Memory, Container, External }
+    StoredProtocol of PortProtocol { Tcp, Udp, Zmq, Ipc, Jetstream, Redis, Grpc, Http, Websocket }
+    StoredTransport of ToolTransport { GraphQl, Bus, Http, Mcp }
+    StoredSource of OfferSource { Fields, Contract }
+    StoredTrustState of TrustState { Untrusted, Trusted, Verified }
+    StoredLifecycle of Lifecycle { Canary, Validated, Frozen }
+}
+
+macro_rules! twin_structs {
+    ($($twin:ident of $model:ident { $($field:ident: $ty:ty),* ; $($blank:ident: $blank_ty:ty),* })*) => {$(
+        #[derive(Serialize, Deserialize)]
+        struct $twin {
+            $($field: $ty,)*
+            $(#[serde(default, skip_serializing_if = "Blank::is_blank")] $blank: $blank_ty,)*
+        }
+
+        impl Twin<$model> for $twin {
+            fn store(model: &$model) -> Self {
+                $twin {
+                    $($field: Twin::store(&model.$field),)*
+                    $($blank: Twin::store(&model.$blank),)*
+                }
+            }
+            fn load(self) -> Result<$model, Malformed> {
+                Ok($model {
+                    $($field: Twin::load(self.$field)?,)*
+                    $($blank: Twin::load(self.$blank)?,)*
+                })
+            }
+        }
+    )*};
+}
+
+// Behind the semicolon: fields that are left out where they are empty.
+twin_structs! {
+    StoredPort of NodePort {
+        name: String, protocol: StoredProtocol;
+        port: Option<u16>, topic: Option<String>, bus: Option<String>, endpoint_uri: Option<String>
+    }
+    StoredTemplate of TemplateVersion { template_id: String, hash: String; }
+    StoredCapabilities of Capabilities {
+        ;
+        supports_hot_reload: bool, available_models: Vec<String>, versioned_templates: Vec<StoredTemplate>,
+        override_flags: Vec<String>
+    }
+    StoredDeclared of Declared {
+        name: String, kind: StoredNodeKind, execution_mode: StoredMode, metadata: Value,
+        capabilities: StoredCapabilities;
+        version: Option<String>, description: Option<String>, tags: Vec<String>, namespace: Option<String>,
+        host: Option<String>, inbound: Vec<StoredPort>, outbound: Vec<StoredPort>, owned_by_agent: Option<String>,
+        subscribed_by_agents: Vec<String>, contract: Option<String>
+    }
+    StoredVerdict of Verdict { validator: Uuid, state: StoredTrustState, score: f64, at: i64; failure_modes: Vec<String> }
+    StoredTrust of Trust { lifecycle: StoredLifecycle; verdicts: Vec<StoredVerdict> }
+    StoredToolKey of ToolKey { name: String, version: String; }
+    StoredNode of Node {
+        id: Uuid, declared: StoredDeclared, status: StoredStatus, registered_at: i64, trust: StoredTrust;
+        last_seen_at: Option<i64>, ttl: Option<u32>, expires_at: Option<i64>, grace_until: Option<i64>,
+        tools: Vec<StoredToolKey>
+    }
+    StoredDefinition of ToolDefinition {
+        key: StoredToolKey, hash: String;
+        description: Option<String>, tags: Vec<String>, input_schema: Option<Value>, output_schema: Option<Value>,
+        error_codes: Vec<String>
+    }
+    StoredOffer of Offer {
+        node: Uuid, definition: StoredDefinition, source: StoredSource, transport: StoredTransport, registered_at: i64;
+        endpoint: Option<String>, ttl: Option<u32>, expires_at: Option<i64>, max_in_flight: Option<u32>
+    }
+    StoredTool of Tool { key: StoredToolKey, offers: Vec<StoredOffer>; }
+    StoredField of ContractField {
+        name: String, type_name: String, required: bool;
+        description: Option<String>, schema: Option<Value>, fields: Vec<StoredField>
+    }
+    StoredDependency of Dependency {
+        name: String, kind: String, target: String, required: bool; description: Option<String>
+    }
+    StoredContract of Contract {
+        hash: String, name: String, version: String, document: Value;
+        kind: Option<StoredNodeKind>, description: Option<String>, inputs: Vec<StoredField>, outputs: Vec<StoredField>,
+        publishes: Vec<String>, subscribes: Vec<String>, dead_letters: Vec<String>,
+        dependencies: Vec<StoredDependency>, error_codes: Vec<String>, accepts_context: bool, modifies_state: bool,
+        side_effects: Vec<String>
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredCollision {
+    Contract(String, String),
+    Tool(String, String),
+}
+
+impl Twin<CollisionKey> for StoredCollision {
+    fn store(model: &CollisionKey) -> Self {
+        match model {
+            CollisionKey::Contract(name, version) => Self::Contract(Twin::store(name), Twin::store(version)),
+            CollisionKey::Tool(name, version) => Self::Tool(Twin::store(name), Twin::store(version)),
+        }
+    }
+    fn load(self) -> Result<CollisionKey, Malformed> {
+        Ok(match self {
+            Self::Contract(name, version) => CollisionKey::Contract(name.load()?, version.load()?),
+            Self::Tool(name, version) => CollisionKey::Tool(name.load()?, version.load()?),
+        })
+    }
+}
+
+macro_rules! twin_change {
+    ($($variant:ident { $($field:ident: $ty:ty),* ; $($blank:ident: $blank_ty:ty),* })*) => {
+        #[derive(Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum StoredChange {
+            $($variant {
+                $($field: $ty,)*
+                $(#[serde(default, skip_serializing_if = "Blank::is_blank")] $blank: $blank_ty,)*
+            },)*
+        }
+
+        impl Twin<Change> for StoredChange {
+            fn store(model: &Change) -> Self {
+                match model {
+                    $(Change::$variant { $($field,)* $($blank),* } => Self::$variant {
+                        $($field: Twin::store($field),)*
+                        $($blank: Twin::store($blank),)*
+                    },)*
+                }
+            }
+            fn load(self) -> Result<Change, Malformed> {
+                Ok(match self {
+                    $(Self::$variant { $($field,)* $($blank),* } => Change::$variant {
+                        $($field: Twin::load($field)?,)*
+                        $($blank: Twin::load($blank)?,)*
+                    },)*
+                })
+            }
+        }
+    };
+}
+
+impl Twin<Box<Offer>> for StoredOffer {
+    fn store(model: &Box<Offer>) -> Self {
+        Twin::<Offer>::store(model)
+    }
+    fn load(self) -> Result<Box<Offer>, Malformed> {
+        Twin::<Offer>::load(self).map(Box::new)
+    }
+}
+
+twin_change! {
+    ContractRegistered { contract: StoredContract; }
+    NodeRegistered { node: Uuid, declared: StoredDeclared, status: StoredStatus; ttl: Option<u32> }
+    NodeUpdated {
+        node: Uuid, declared: StoredDeclared, status: StoredStatus; ttl: Option<u32>, seen: bool, trust_reset: bool
+    }
+    NodeSeen { node: Uuid; ttl: Option<u32> }
+    NodeRejoined { node: Uuid; ttl: Option<u32> }
+    NodeExpired { node: Uuid; }
+    NodeGraceGranted { node: Uuid, until: i64; }
+    NodeDeregistered { node: Uuid; reason: Option<String> }
+    ToolRegistered { offer: StoredOffer; }
+    ToolRemoved { node: Uuid, tool: StoredToolKey; }
+    ToolExpired { node: Uuid, tool: StoredToolKey; }
+    CollisionFound { collision: StoredCollision, node: Uuid; }
+    TrustChanged { node: Uuid, verdict: StoredVerdict; lifecycle: Option<StoredLifecycle> }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredThing {
+    Contract(StoredContract, u64, i64),
+    Node(StoredNode),
+    Tool(StoredTool),
+    Collision(StoredCollision, i64),
+}
+
+impl Twin<Thing> for StoredThing {
+    fn store(model: &Thing) -> Self {
+        match model {
+            Thing::Contract(contract, registered, at) => {
+                Self::Contract(Twin::store(contract), Twin::store(registered), Twin::store(at))
+            }
+            Thing::Node(node) => Self::Node(Twin::store(node)),
+            Thing::Tool(tool) => Self::Tool(Twin::store(tool)),
+            Thing::Collision(collision, since) => Self::Collision(Twin::store(collision), Twin::store(since)),
+        }
+    }
+    fn load(self) -> Result<Thing, Malformed> {
+        Ok(match self {
+            Self::Contract(contract, registered, at) => {
+                Thing::Contract(contract.load()?, registered.load()?, at.load()?)
+            }
+            Self::Node(node) => Thing::Node(node.load()?),
+            Self::Tool(tool) => Thing::Tool(tool.load()?),
+            Self::Collision(collision, since) => Thing::Collision(collision.load()?, since.load()?),
+        })
+    }
+}

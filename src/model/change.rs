@@ -1,0 +1,275 @@
+//! A change: one entry of the registry's log, and all that the state is made of.
+
+use super::{
+    Actor, Contract, ContractHash, ContractName, Declared, DefinitionHash, Lifecycle, Node, NodeId, NodeStatus, Offer,
+    Sequence, Time, Tool, ToolKey, ToolName, Ttl, Verdict, Version,
+};
+use std::sync::Arc;
+
+/// What happened. Each is a statement of fact: folding them in order gives the state.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// A contract of a content that nobody held until now.
+    ContractRegistered {
+        /// The contract; the node that brought it is named by the change that follows.
+        contract: Arc<Contract>,
+    },
+    /// A node that was not known until now.
+    NodeRegistered {
+        /// Its id.
+        node: NodeId,
+        /// What it says of itself.
+        declared: Arc<Declared>,
+        /// [`NodeStatus::Declared`] or [`NodeStatus::Online`].
+        status: NodeStatus,
+        /// How long the registration lasts.
+        ttl: Option<Ttl>,
+    },
+    /// A known node says something else of itself, or became live, or drains.
+    NodeUpdated {
+        /// Its id.
+        node: NodeId,
+        /// What it now says of itself.
+        declared: Arc<Declared>,
+        /// What it now is.
+        status: NodeStatus,
+        /// How long the registration lasts.
+        ttl: Option<Ttl>,
+        /// Whether a live instance said this: then it was seen just now.
+        seen: bool,
+        /// Whether its contract is another one, which voids what validators said of the earlier.
+        trust_reset: bool,
+    },
+    /// A live node was heard of. Kept out of the events that watchers see.
+    NodeSeen {
+        /// Its id.
+        node: NodeId,
+        /// How long the registration lasts from now.
+        ttl: Option<Ttl>,
+    },
+    /// A node that had lapsed is back.
+    NodeRejoined {
+        /// Its id.
+        node: NodeId,
+        /// How long the registration lasts from now.
+        ttl: Option<Ttl>,
+    },
+    /// A registration lapsed.
+    NodeExpired {
+        /// Its id.
+        node: NodeId,
+    },
+    /// Registrations that lapsed while the registry was down are kept a while longer, once.
+    NodeGraceGranted {
+        /// The node.
+        node: NodeId,
+        /// Until when.
+        until: Time,
+    },
+    /// A node is no longer known.
+    NodeDeregistered {
+        /// Its id.
+        node: NodeId,
+        /// Why, in the caller's words.
+        reason: Option<String>,
+    },
+    /// A node offers a tool that it did not, or offers it otherwise.
+    ToolRegistered {
+        /// The offer; `registered_at` and `expires_at` are the change's own business and are set by applying it.
+        offer: Box<Offer>,
+    },
+    /// A node no longer offers a tool.
+    ToolRemoved {
+        /// Who offered it.
+        node: NodeId,
+        /// The tool.
+        tool: ToolKey,
+    },
+    /// An offer lapsed.
+    ToolExpired {
+        /// Who offered it.
+        node: NodeId,
+        /// The tool.
+        tool: ToolKey,
+    },
+    /// Two nodes say different things under one name and version.
+    CollisionFound {
+        /// What collides.
+        collision: CollisionKey,
+        /// The node whose word differs from an earlier one's.
+        node: NodeId,
+    },
+    /// A validator said something of a node.
+    TrustChanged {
+        /// The node.
+        node: NodeId,
+        /// What was said.
+        verdict: Verdict,
+        /// What was said of its lifecycle, if anything.
+        lifecycle: Option<Lifecycle>,
+    },
+}
+
+/// One name and version under which two nodes say different things.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CollisionKey {
+    /// Contracts.
+    Contract(ContractName, Version),
+    /// Tool definitions.
+    Tool(ToolName, Version),
+}
+
+/// What distinguishes the sides of a collision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ContentHash {
+    /// A contract's.
+    Contract(ContractHash),
+    /// A tool definition's.
+    Definition(DefinitionHash),
+}
+
+impl Change {
+    /// The node that the change is about; `None` for a contract, which belongs to no one node.
+    pub fn node(&self) -> Option<NodeId> {
+        match self {
+            Change::ContractRegistered { .. } => None,
+            Change::NodeRegistered { node, .. }
+            | Change::NodeUpdated { node, .. }
+            | Change::NodeSeen { node, .. }
+            | Change::NodeRejoined { node, .. }
+            | Change::NodeExpired { node }
+            | Change::NodeGraceGranted { node, .. }
+            | Change::NodeDeregistered { node, .. }
+            | Change::ToolRemoved { node, .. }
+            | Change::ToolExpired { node, .. }
+            | Change::CollisionFound { node, .. }
+            | Change::TrustChanged { node, .. } => Some(*node),
+            Change::ToolRegistered { offer } => Some(offer.node),
+        }
+    }
+
+    /// The tool that the change is about, where it is about one.
+    pub fn tool(&self) -> Option<&ToolName> {
+        match self {
+            Change::ToolRegistered { offer } => Some(&offer.definition.key.name),
+            Change::ToolRemoved { tool, .. } | Change::ToolExpired { tool, .. } => Some(&tool.name),
+            Change::CollisionFound { collision: CollisionKey::Tool(name, _), .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The kind of event that watchers see; `None` for what they are spared.
+    pub fn event_kind(&self) -> Option<EventKind> {
+        Some(match self {
+            Change::ContractRegistered { .. } => EventKind::ContractRegistered,
+            Change::NodeRegistered { .. } => EventKind::NodeRegistered,
+            Change::NodeUpdated { .. } => EventKind::NodeUpdated,
+            Change::NodeSeen { .. } => return None,
+            Change::NodeRejoined { .. } => EventKind::NodeRejoined,
+            Change::NodeExpired { .. } => EventKind::NodeExpired,
+            Change::NodeGraceGranted { .. } => EventKind::NodeGraceGranted,
+            Change::NodeDeregistered { .. } => EventKind::NodeDeregistered,
+            Change::ToolRegistered { .. } => EventKind::ToolRegistered,
+            Change::ToolRemoved { .. } => EventKind::ToolRemoved,
+            Change::ToolExpired { .. } => EventKind::ToolExpired,
+            Change::CollisionFound { .. } => EventKind::ContractCollision,
+            Change::TrustChanged { .. } => EventKind::TrustChanged,
+        })
+    }
+}
+
+macro_rules! event_kinds {
+    ($($(#[$doc:meta])* $name:ident = $code:literal,)*) => {
+        /// The kinds of change that watchers see.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum EventKind {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl EventKind {
+            /// Every kind.
+            pub const ALL: &[EventKind] = &[$(EventKind::$name,)*];
+
+            /// The kind's name as the API and the log spell it.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(EventKind::$name => $code,)*
+                }
+            }
+        }
+    };
+}
+
+event_kinds! {
+    /// A contract of new content.
+    ContractRegistered = "CONTRACT_REGISTERED",
+    /// A new node.
+    NodeRegistered = "NODE_REGISTERED",
+    /// A node says something else of itself.
+    NodeUpdated = "NODE_UPDATED",
+    /// A lapsed node is back.
+    NodeRejoined = "NODE_REJOINED",
+    /// A registration lapsed.
+    NodeExpired = "NODE_EXPIRED",
+    /// A registration that lapsed while the registry was down is kept a while.
+    NodeGraceGranted = "NODE_GRACE_GRANTED",
+    /// A node is no longer known.
+    NodeDeregistered = "NODE_DEREGISTERED",
+    /// A node offers a tool.
+    ToolRegistered = "TOOL_REGISTERED",
+    /// A node no longer offers a tool.
+    ToolRemoved = "TOOL_REMOVED",
+    /// An offer lapsed.
+    ToolExpired = "TOOL_EXPIRED",
+    /// Two nodes say different things under one name and version.
+    ContractCollision = "CONTRACT_COLLISION",
+    /// A validator said something of a node.
+    TrustChanged = "TRUST_CHANGED",
+}
+
+/// Who asked for a command's changes, when, and in what connection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin {
+    /// The instant that the registry put into the command.
+    pub time: Time,
+    /// Who.
+    pub actor: Actor,
+    /// What the caller calls the whole undertaking.
+    pub correlation_id: Option<String>,
+}
+
+/// All that one command changed: it happens whole or not at all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The place of the first change; the others follow without a gap.
+    pub first: Sequence,
+    /// Who, when, why.
+    pub origin: Origin,
+    /// Never empty.
+    pub changes: Vec<Change>,
+}
+
+impl Entry {
+    /// The place of the last change.
+    pub fn last(&self) -> Sequence {
+        Sequence(self.first.0 + self.changes.len() as u64 - 1)
+    }
+
+    /// Each change with its place.
+    pub fn placed(&self) -> impl Iterator<Item = (Sequence, &Change)> {
+        (self.first.0..).map(Sequence).zip(&self.changes)
+    }
+}
+
+/// One thing of a state: what a snapshot is made of. Contracts come first, then nodes, then tools.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Thing {
+    /// A contract, where in the log its content was first registered, and when.
+    Contract(Arc<Contract>, Sequence, Time),
+    /// A node.
+    Node(Arc<Node>),
+    /// A tool with everyone who offers it.
+    Tool(Arc<Tool>),
+    /// A collision, and since when.
+    Collision(CollisionKey, Time),
+}

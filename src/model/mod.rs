@@ -1,0 +1,47 @@
+//! The plain types of the domain: what a node, a contract, a tool and their trust are.
+//!
+//! Nothing here does I/O, reads a clock or knows a wire format, and nothing here imports another
+//! room of this house. The log, GraphQL and the command line each have twins of these types, so a
+//! rename here changes nothing on disk or in the schema.
+
+mod change;
+mod contract;
+mod id;
+mod name;
+mod node;
+mod time;
+mod tool;
+mod trust;
+
+pub use change::{Change, CollisionKey, ContentHash, Entry, EventKind, Origin, Thing};
+pub use contract::{Contract, ContractField, Dependency, DependencyKind, FIELD_DEPTH_MAX, LIST_LEN_MAX, TEXT_LEN_MAX};
+pub use id::{ContractHash, DefinitionHash, EventId, NodeId, RegistryId, Sequence, ToolId, ValidatorId};
+pub use name::{ContractName, InvalidName, NAME_LEN_MAX, NodeName, ToolName, TopicName, Version};
+pub use node::{
+    Capabilities, Declared, ExecutionMode, Node, NodeKind, NodePort, NodeStatus, PortProtocol, TemplateVersion,
+};
+pub use time::{InvalidTime, Time, Ttl};
+pub use tool::{Offer, OfferSource, Tool, ToolDefinition, ToolKey, ToolTransport};
+pub use trust::{Lifecycle, Trust, TrustState, Verdict};
+
+/// Who did something: recorded with every change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// The principal, as authenticated; `anonymous` where no access is configured, `registry` for
+    /// what the registry does by itself.
+    pub principal: String,
+    /// The network address the request came from; `None` for what the registry does by itself.
+    pub address: Option<String>,
+}
+
+impl Actor {
+    /// The registry itself: its keeper expires what has lapsed.
+    pub fn registry() -> Self {
+        Actor { principal: "registry".to_owned(), address: None }
+    }
+
+    /// A caller that showed no identity.
+    pub fn anonymous(address: Option<String>) -> Self {
+        Actor { principal: "anonymous".to_owned(), address }
+    }
+}

@@ -1,0 +1,115 @@
+//! Folding a change into the state: cannot fail, reads no clock, does no I/O.
+//!
+//! A change that does not fit the state (a log written by hand) is passed over, loudly in debug builds:
+//! a registry that starts with what it can make sense of serves better than one that does not start.
+
+mod contract;
+mod node;
+mod tool;
+
+use super::state::State;
+use crate::model::{Change, CollisionKey, Entry, NodeStatus, Sequence, Thing, Time};
+use std::sync::Arc;
+
+/// Where in the log a change stands, and when it was made.
+#[derive(Clone, Copy)]
+struct Place {
+    sequence: Sequence,
+    time: Time,
+}
+
+/// Folds one command's changes into the state.
+pub fn entry(state: &mut State, entry: &Entry) {
+    let time = entry.origin.time;
+    for (sequence, change) in entry.placed() {
+        apply(state, Place { sequence, time }, change);
+        state.sequence = sequence;
+        state.time = time;
+    }
+}
+
+fn apply(state: &mut State, place: Place, change: &Change) {
+    match change {
+        Change::ContractRegistered { contract } => contract::registered(state, place, contract),
+        Change::NodeRegistered { node, declared, status, ttl } => {
+            node::registered(state, place, *node, declared, *status, *ttl);
+        }
+        Change::NodeUpdated { node, declared, status, ttl, seen, trust_reset } => {
+            node::updated(state, place, *node, |updated| {
+                updated.declared = declared.clone();
+                updated.status = *status;
+                updated.ttl = *ttl;
+                if *trust_reset {
+                    updated.trust.verdicts.clear();
+                }
+                if *seen {
+                    node::see(updated, place.time);
+                }
+            });
+            if *seen {
+                tool::renew(state, *node, place.time);
+            }
+        }
+        Change::NodeSeen { node, ttl } => {
+            node::updated(state, place, *node, |seen| {
+                seen.ttl = *ttl;
+                node::see(seen, place.time);
+            });
+            tool::renew(state, *node, place.time);
+        }
+        Change::NodeRejoined { node, ttl } => {
+            node::updated(state, place, *node, |rejoined| {
+                rejoined.status = NodeStatus::Online;
+                rejoined.ttl = *ttl;
+                node::see(rejoined, place.time);
+            });
+            tool::renew(state, *node, place.time);
+        }
+        Change::NodeExpired { node } => {
+            node::updated(state, place, *node, |expired| {
+                expired.status = NodeStatus::Offline;
+                expired.grace_until = None;
+            });
+        }
+        Change::NodeGraceGranted { node, until } => {
+            node::updated(state, place, *node, |granted| granted.grace_until = Some(*until));
+        }
+        Change::NodeDeregistered { node, .. } => node::deregistered(state, *node),
+        Change::ToolRegistered { offer } => tool::registered(state, place, offer),
+        Change::ToolRemoved { node, tool } | Change::ToolExpired { node, tool } => tool::removed(state, *node, tool),
+        Change::CollisionFound { collision, .. } => {
+            if !state.collisions.contains_key(collision) {
+                state.collisions.insert(collision.clone(), place.time);
+            }
+        }
+        Change::TrustChanged { node, verdict, lifecycle } => {
+            node::updated(state, place, *node, |judged| {
+                judged.trust = std::mem::take(&mut judged.trust).with(verdict.clone());
+                if let Some(lifecycle) = lifecycle {
+                    judged.trust.lifecycle = *lifecycle;
+                }
+            });
+        }
+    }
+}
+
+/// Takes a collision off the list once its sides agree.
+fn settle(state: &mut State, key: &CollisionKey) {
+    if state.collisions.contains_key(key) && state.sides(key).len() < 2 {
+        state.collisions.remove(key);
+    }
+}
+
+/// A state made of the things of a snapshot, as it was at that place in the log.
+pub fn restore(sequence: Sequence, time: Time, things: impl IntoIterator<Item = Thing>) -> State {
+    let mut state = State { sequence, time, ..State::default() };
+    for thing in things {
+        match thing {
+            Thing::Contract(contract, registered, at) => contract::put(&mut state, contract, registered, at),
+            Thing::Node(node) => node::put(&mut state, Arc::unwrap_or_clone(node)),
+            Thing::Tool(tool) => tool::put(&mut state, Arc::unwrap_or_clone(tool)),
+            Thing::Collision(collision, since) => _ = state.collisions.insert(collision, since),
+        }
+    }
+    state
+}

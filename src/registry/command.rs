@@ -1,0 +1,213 @@
+//! A command: what somebody asks of the registry, with everything that deciding needs to know.
+//!
+//! A command has been parsed and checked by itself: its names are names, its schemas compile, its
+//! lifetimes are within bounds. What only the state can tell is for `decide`.
+
+use crate::model::{
+    Actor, Capabilities, Contract, ExecutionMode, Lifecycle, NodeId, NodeKind, NodeName, NodePort, ToolDefinition,
+    ToolTransport, TrustState, Ttl, ValidatorId, Version,
+};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A command and who sent it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What is asked.
+    pub command: Command,
+    /// Who asks.
+    pub actor: Actor,
+    /// What the caller calls the whole undertaking.
+    pub correlation_id: Option<String>,
+}
+
+/// What can be asked of the registry.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Make a node known, or change what is known of it.
+    Register(Box<Register>),
+    /// A live node says that it still is.
+    Heartbeat(Heartbeat),
+    /// Forget a node.
+    Deregister {
+        /// The node.
+        node: NodeId,
+        /// Why, in the caller's words.
+        reason: Option<String>,
+    },
+    /// A validator's word on a node.
+    Attest(Attest),
+    /// Take for gone what has lapsed by now.
+    ExpireLapsed,
+    /// The registry was down: what lapsed meanwhile is kept so many seconds from now, once.
+    GrantGrace {
+        /// Seconds.
+        seconds: u32,
+    },
+}
+
+/// What a registration says of one thing: nothing, that there is none, or what it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Patch<T> {
+    /// Nothing: what is known stays.
+    #[default]
+    Keep,
+    /// There is none.
+    Clear,
+    /// It is this.
+    Set(T),
+}
+
+impl<T> Patch<T> {
+    /// What holds afterwards where `known` held before.
+    pub fn over(self, known: Option<T>) -> Option<T> {
+        match self {
+            Patch::Keep => known,
+            Patch::Clear => None,
+            Patch::Set(value) => Some(value),
+        }
+    }
+
+    /// This, or where it says nothing, what `other` gives.
+    pub fn or(self, other: Option<T>) -> Self {
+        match (self, other) {
+            (Patch::Keep, Some(value)) => Patch::Set(value),
+            (given, _) => given,
+        }
+    }
+}
+
+/// A registration. What it leaves unsaid is filled from its contract, else kept as it was.
+#[derive(Clone, Debug)]
+pub struct Register {
+    /// The node, where the caller knows it; else the name says which.
+    pub id: Option<NodeId>,
+    /// The id that the node gets if it is new and the caller named none.
+    pub fresh_id: NodeId,
+    /// The name; from the contract, or as it was, when absent.
+    pub name: Option<NodeName>,
+    /// What it is for.
+    pub kind: Option<NodeKind>,
+    /// Its version.
+    pub version: Patch<Version>,
+    /// One or a few sentences.
+    pub description: Patch<String>,
+    /// Each once.
+    pub tags: Patch<Vec<String>>,
+    /// The name space it belongs to.
+    pub namespace: Patch<String>,
+    /// The host it runs on.
+    pub host: Patch<String>,
+    /// Where its code runs.
+    pub execution_mode: Option<ExecutionMode>,
+    /// A JSON object.
+    pub metadata: Patch<Arc<Value>>,
+    /// How long the registration lasts.
+    pub ttl: Patch<Ttl>,
+    /// Known from a contract only: no live instance is speaking.
+    pub declare_only: bool,
+    /// The contract it keeps, with the node's own fields and tools in it.
+    pub contract: Option<NodeContract>,
+    /// The tools it offers beside those of its contract.
+    pub tools: Patch<Vec<OfferedTool>>,
+    /// Where it takes things in.
+    pub inbound: Patch<Vec<NodePort>>,
+    /// Where it gives things out.
+    pub outbound: Patch<Vec<NodePort>>,
+    /// What it can do beyond its contract.
+    pub capabilities: Patch<Capabilities>,
+    /// The agent it belongs to, by name.
+    pub owned_by_agent: Patch<String>,
+    /// The agents that follow what it does, by name.
+    pub subscribed_by_agents: Patch<Vec<String>>,
+}
+
+impl Register {
+    /// A registration that says nothing but, perhaps, a name.
+    pub fn named(fresh_id: NodeId, name: Option<NodeName>) -> Self {
+        Register {
+            id: None,
+            fresh_id,
+            name,
+            kind: None,
+            version: Patch::Keep,
+            description: Patch::Keep,
+            tags: Patch::Keep,
+            namespace: Patch::Keep,
+            host: Patch::Keep,
+            execution_mode: None,
+            metadata: Patch::Keep,
+            ttl: Patch::Keep,
+            declare_only: false,
+            contract: None,
+            tools: Patch::Keep,
+            inbound: Patch::Keep,
+            outbound: Patch::Keep,
+            capabilities: Patch::Keep,
+            owned_by_agent: Patch::Keep,
+            subscribed_by_agents: Patch::Keep,
+        }
+    }
+}
+
+/// A contract document, read: the contract, and what it says of the node that keeps it.
+#[derive(Clone, Debug)]
+pub struct NodeContract {
+    /// What is promised.
+    pub contract: Arc<Contract>,
+    /// The node's id, where the document gives one.
+    pub node_id: Option<NodeId>,
+    /// The node's name.
+    pub node_name: NodeName,
+    /// The node's version, which may differ from the contract's.
+    pub node_version: Option<Version>,
+    /// The name space it belongs to.
+    pub namespace: Option<String>,
+    /// Each once.
+    pub tags: Vec<String>,
+    /// The tools that the document offers.
+    pub tools: Vec<OfferedTool>,
+}
+
+/// One tool as a registration offers it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OfferedTool {
+    /// What is promised.
+    pub definition: Arc<ToolDefinition>,
+    /// How calls reach the provider.
+    pub transport: ToolTransport,
+    /// The provider's address for this tool.
+    pub endpoint: Option<String>,
+    /// How long the offer lasts without a heartbeat; `None`: as long as the node.
+    pub ttl: Option<Ttl>,
+    /// How many calls the provider takes at once.
+    pub max_in_flight: Option<u32>,
+}
+
+/// A live node says that it still is.
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    /// The node.
+    pub node: NodeId,
+    /// How long the registration lasts from now; as before when absent.
+    pub ttl: Option<Ttl>,
+    /// Whether it finishes its work and wants no new calls; as before when absent.
+    pub draining: Option<bool>,
+}
+
+/// A validator's word on a node.
+#[derive(Clone, Debug)]
+pub struct Attest {
+    /// The node.
+    pub node: NodeId,
+    /// Who says it.
+    pub validator: ValidatorId,
+    /// How far it trusts the node.
+    pub state: TrustState,
+    /// From 0 to 1.
+    pub score: f64,
+    /// What it found wrong.
+    pub failure_modes: Vec<String>,
+    /// How settled the registration is from now; as before when absent.
+    pub lifecycle: Option<Lifecycle>,
+}

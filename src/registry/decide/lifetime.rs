@@ -1,0 +1,78 @@
+//! Being there: heartbeats, what lapses, leaving.
+
+use super::{Answer, Decision, known, thawed};
+use crate::model::Change;
+use crate::model::{Node, NodeId, NodeStatus, Time};
+use crate::registry::command::Heartbeat;
+use crate::registry::refusal::Refusal;
+use crate::registry::state::{Lapsing, State};
+
+/// The most that one command takes for gone: the next follows at once, and nobody waits long behind it.
+const EXPIRED_AT_ONCE_MAX: usize = 1_000;
+
+pub(super) fn heartbeat(state: &State, heartbeat: &Heartbeat) -> Result<Decision, Refusal> {
+    let node = known(state, heartbeat.node)?;
+    let ttl = heartbeat.ttl.or(node.ttl);
+    let mut changes = Vec::new();
+    match node.status {
+        NodeStatus::Declared => {
+            return Err(Refusal::NeverLive { node: node.id, name: node.declared.name.clone(), status: node.status });
+        }
+        NodeStatus::Offline => changes.push(Change::NodeRejoined { node: node.id, ttl }),
+        NodeStatus::Online | NodeStatus::Draining => changes.push(Change::NodeSeen { node: node.id, ttl }),
+    }
+    let status = match heartbeat.draining {
+        Some(true) => NodeStatus::Draining,
+        Some(false) => NodeStatus::Online,
+        None if node.status == NodeStatus::Draining => NodeStatus::Draining,
+        None => NodeStatus::Online,
+    };
+    let status_so_far = if node.status.is_live() { node.status } else { NodeStatus::Online };
+    if status != status_so_far {
+        changes.push(Change::NodeUpdated {
+            node: node.id,
+            declared: node.declared.clone(),
+            status,
+            ttl,
+            seen: true,
+            trust_reset: false,
+        });
+    }
+    Ok(Decision { changes, answer: Answer::Node(node.id) })
+}
+
+pub(super) fn deregister(state: &State, id: NodeId, reason: Option<&str>) -> Result<Decision, Refusal> {
+    let node = known(state, id)?;
+    thawed(node)?;
+    let mut changes: Vec<Change> =
+        node.tools.iter().map(|tool| Change::ToolRemoved { node: id, tool: tool.clone() }).collect();
+    changes.push(Change::NodeDeregistered { node: id, reason: reason.map(str::to_owned) });
+    Ok(Decision { changes, answer: Answer::Deregistered(node.clone()) })
+}
+
+pub(super) fn expire_lapsed(state: &State, now: Time) -> Decision {
+    let lapsed = state.deadlines.iter().take_while(|(deadline, _)| *deadline <= now).take(EXPIRED_AT_ONCE_MAX);
+    let changes: Vec<Change> = lapsed
+        .map(|(_, lapsing)| match lapsing {
+            Lapsing::Node(node) => Change::NodeExpired { node: *node },
+            Lapsing::Offer(node, tool) => Change::ToolExpired { node: *node, tool: tool.clone() },
+        })
+        .collect();
+    Decision { answer: Answer::Kept(changes.len()), changes }
+}
+
+/// Each registration that lapsed while nobody watched gets one grace period; a restart in the middle of it
+/// does not start another.
+pub(super) fn grant_grace(state: &State, now: Time, seconds: u32) -> Decision {
+    let until = now.plus_seconds(u64::from(seconds));
+    let lapsed = state.deadlines.iter().take_while(|(deadline, _)| *deadline <= now);
+    let changes: Vec<Change> = lapsed
+        .filter_map(|(_, lapsing)| match lapsing {
+            Lapsing::Node(id) => state.node(*id),
+            Lapsing::Offer(..) => None,
+        })
+        .filter(|node: &&std::sync::Arc<Node>| node.grace_until.is_none())
+        .map(|node| Change::NodeGraceGranted { node: node.id, until })
+        .collect();
+    Decision { answer: Answer::Kept(changes.len()), changes }
+}

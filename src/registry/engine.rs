@@ -1,0 +1,259 @@
+//! The one writer: takes the commands that are waiting, decides them in order, appends what they change as one
+//! batch, publishes the new version, then answers.
+//!
+//! One fsync serves every command of a batch (group commit): while one batch is on its way to the disk, the next
+//! gathers. Nothing is answered, and nothing is seen, before it is durable.
+
+use super::apply;
+use super::command::{Command, Request};
+use super::decide::{Answer, Decision, decide};
+use super::refusal::Refusal;
+use super::state::State;
+use super::upkeep::Upkeep;
+use super::view::{Batch, Views};
+use crate::log::{AppendError, Log, ReadError};
+use crate::model::{Entry, Origin, Sequence, Time};
+use std::sync::Arc;
+use std::thread;
+use tokio::sync::{mpsc, oneshot};
+
+/// Where the registry reads the time. Real in the running program, turned by hand in tests.
+pub trait Clock: Send + Sync {
+    /// The instant now.
+    fn now(&self) -> Time;
+}
+
+/// How the writer works.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many commands may wait; who comes later waits for a place.
+    pub queue_len_max: usize,
+    /// How many commands go into one batch.
+    pub batch_len_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { queue_len_max: 4_096, batch_len_max: 1_024 }
+    }
+}
+
+/// What came of a command that was not refused.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What its caller is told.
+    pub answer: Answer,
+    /// The first version that reflects it.
+    pub view: Arc<State>,
+    /// The place of its first change; `None` where there was nothing to change.
+    pub first: Option<Sequence>,
+}
+
+/// Why a command had no effect.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// It is not allowed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It could not be made durable; nothing changed. Trying again may help.
+    #[error("the change could not be stored, and was not made")]
+    NotStored(#[source] Arc<AppendError>),
+    /// An earlier failure left the end of the log unknown: nothing is changed until a restart has read it.
+    #[error("the registry takes no changes since writing its log failed: restart it")]
+    Halted(#[source] Arc<AppendError>),
+    /// The registry is shutting down.
+    #[error("the registry is shutting down")]
+    Stopped,
+}
+
+/// Why a registry could not start from its log.
+#[derive(Debug, thiserror::Error)]
+#[error("the registry's log could not be read")]
+pub struct StartError(#[from] ReadError);
+
+struct Job {
+    request: Request,
+    answer: oneshot::Sender<Result<Outcome, Error>>,
+}
+
+/// The way to the writer; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Handle {
+    /// Has a command decided and, unless it is refused, made durable. Dropping the future does not take back a
+    /// command that the writer has already picked up.
+    pub async fn submit(&self, request: Request) -> Result<Outcome, Error> {
+        let (answer, answered) = oneshot::channel();
+        self.jobs.send(Job { request, answer }).await.map_err(|_| Error::Stopped)?;
+        answered.await.map_err(|_| Error::Stopped)?
+    }
+}
+
+/// The running writer.
+#[derive(Debug)]
+pub struct Engine {
+    handle: Handle,
+    views: Arc<Views>,
+    writer: thread::JoinHandle<()>,
+}
+
+impl Engine {
+    /// Reads the log's latest snapshot and what came after it, and starts the writer.
+    pub fn start(
+        log: Arc<dyn Log>,
+        clock: Arc<dyn Clock>,
+        options: &Options,
+        upkeep: super::upkeep::Options,
+    ) -> Result<Self, StartError> {
+        let (state, snapshot) = recover(&*log)?;
+        let views = Arc::new(Views::new(log.clone(), Arc::new(state)));
+        let upkeep = Upkeep::start(log.clone(), upkeep, snapshot);
+        let (jobs, waiting) = mpsc::channel(options.queue_len_max);
+        let writer = Writer {
+            log,
+            clock,
+            views: views.clone(),
+            upkeep,
+            waiting,
+            batch_len_max: options.batch_len_max,
+            halted: None,
+        };
+        let writer = thread::Builder::new()
+            .name("onex-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| ReadError::Failed(error.into()))?;
+        Ok(Engine { handle: Handle { jobs }, views, writer })
+    }
+
+    /// The way to the writer.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// The versions that the writer publishes.
+    pub fn views(&self) -> &Arc<Views> {
+        &self.views
+    }
+
+    /// Ends the writer after what waits is done. Every other handle must be gone, or this waits for it.
+    pub fn stop(self) {
+        drop(self.handle);
+        // A writer that panicked has said so; there is nothing left to wait for.
+        let _ = self.writer.join();
+    }
+}
+
+/// The state that the log adds up to, and the place of the snapshot it was started from.
+pub fn recover(log: &dyn Log) -> Result<(State, Sequence), ReadError> {
+    const CHANGES_AT_ONCE: usize = 10_000;
+    let head = log.head()?;
+    let mut state = match log.load_snapshot(head.sequence)? {
+        Some(snapshot) => apply::restore(snapshot.sequence, snapshot.time, snapshot.things),
+        None => State::default(),
+    };
+    let snapshot = state.sequence;
+    while state.sequence < head.sequence {
+        let entries = log.read(state.sequence, CHANGES_AT_ONCE)?;
+        if entries.is_empty() {
+            let reason = format!("the log ends at {} and nothing is found behind {}", head.sequence, state.sequence);
+            return Err(ReadError::Damaged { place: state.sequence, reason });
+        }
+        entries.iter().for_each(|entry| apply::entry(&mut state, entry));
+    }
+    Ok((state, snapshot))
+}
+
+struct Writer {
+    log: Arc<dyn Log>,
+    clock: Arc<dyn Clock>,
+    views: Arc<Views>,
+    upkeep: Upkeep,
+    waiting: mpsc::Receiver<Job>,
+    batch_len_max: usize,
+    halted: Option<Arc<AppendError>>,
+}
+
+type Answering = (oneshot::Sender<Result<Outcome, Error>>, Result<(Answer, Option<Sequence>), Error>);
+
+impl Writer {
+    fn run(mut self) {
+        let mut jobs = Vec::new();
+        while self.waiting.blocking_recv_many(&mut jobs, self.batch_len_max) > 0 {
+            self.batch(jobs.drain(..));
+        }
+        self.upkeep.stop(self.views.current());
+    }
+
+    fn batch(&mut self, jobs: impl Iterator<Item = Job>) {
+        let before = self.views.current();
+        let mut state = State::clone(&before);
+        // The clock may be set back; the log's time never goes back.
+        let now = self.clock.now().max(state.time);
+        let mut entries = Vec::new();
+        let mut answers: Vec<Answering> = Vec::new();
+        for Job { request, answer } in jobs {
+            if answer.is_closed() && !matches!(request.command, Command::ExpireLapsed) {
+                continue;
+            }
+            let decided = match &self.halted {
+                Some(cause) => Err(Error::Halted(cause.clone())),
+                None => decide(&state, now, &request.command).map_err(Error::Refused),
+            };
+            let decided = decided.map(|decision| take(&mut state, &mut entries, now, request, decision));
+            answers.push((answer, decided));
+        }
+        let stored = if entries.is_empty() { Ok(()) } else { self.log.append(before.sequence, &entries) };
+        let view = match stored {
+            Ok(()) if entries.is_empty() => before,
+            Ok(()) => self.publish(state, entries),
+            Err(error) => return self.fail(error, answers),
+        };
+        for (answer, decided) in answers {
+            let outcome = decided.map(|(answer, first)| Outcome { answer, view: view.clone(), first });
+            // A caller who has left is told nothing; what was decided stands.
+            let _ = answer.send(outcome);
+        }
+    }
+
+    fn publish(&mut self, state: State, entries: Vec<Entry>) -> Arc<State> {
+        let view = Arc::new(state);
+        self.views.publish(view.clone(), Batch::new(entries));
+        self.upkeep.consider(&view);
+        view
+    }
+
+    fn fail(&mut self, error: AppendError, answers: Vec<Answering>) {
+        let error = Arc::new(error);
+        let halts = !matches!(*error, AppendError::Refused(_));
+        tracing::error!(error = &*error as &dyn std::error::Error, halts, "the log could not be written");
+        if halts {
+            self.halted = Some(error.clone());
+        }
+        for (answer, _) in answers {
+            let _ = answer.send(Err(Error::NotStored(error.clone())));
+        }
+    }
+}
+
+/// Makes a decision part of the batch.
+fn take(
+    state: &mut State,
+    entries: &mut Vec<Entry>,
+    now: Time,
+    request: Request,
+    decision: Decision,
+) -> (Answer, Option<Sequence>) {
+    let Decision { changes, answer } = decision;
+    if changes.is_empty() {
+        return (answer, None);
+    }
+    let first = state.sequence.next();
+    let origin = Origin { time: now, actor: request.actor, correlation_id: request.correlation_id };
+    let entry = Entry { first, origin, changes };
+    apply::entry(state, &entry);
+    entries.push(entry);
+    (answer, Some(first))
+}

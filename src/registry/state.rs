@@ -1,0 +1,251 @@
+//! The state: what the log adds up to, in collections that share structure between versions.
+//!
+//! Everything below `nodes`, `tools`, `contracts` and `collisions` is an index that could be computed
+//! from these; [`State::check`] does so and compares.
+
+use super::words::Words;
+use crate::model::{
+    CollisionKey, ContentHash, Contract, ContractHash, ContractName, DependencyKind, Node, NodeId, NodeName,
+    NodeStatus, Sequence, Thing, Time, Tool, ToolId, ToolKey, ToolName, TopicName, Version,
+};
+use imbl::{HashMap, OrdMap, OrdSet};
+use std::sync::Arc;
+
+/// A contract and who keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldContract {
+    /// The contract.
+    pub contract: Arc<Contract>,
+    /// When its content was first registered.
+    pub registered_at: Time,
+    /// The place in the log where it was: earlier ones come first where two share name and version.
+    pub registered: Sequence,
+    /// The nodes that keep it now; never empty between commands.
+    pub holders: OrdSet<NodeId>,
+}
+
+/// Who is on a topic, as far as contracts say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TopicUse {
+    /// Nodes that publish on it.
+    pub publishers: OrdSet<NodeId>,
+    /// Nodes that read it.
+    pub subscribers: OrdSet<NodeId>,
+    /// Nodes that send there what they could not handle.
+    pub dead_letters: OrdSet<NodeId>,
+}
+
+impl TopicUse {
+    fn is_empty(&self) -> bool {
+        self.publishers.is_empty() && self.subscribers.is_empty() && self.dead_letters.is_empty()
+    }
+}
+
+/// The nodes that an agent has to do with.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AgentLinks {
+    /// Nodes that belong to it.
+    pub owns: OrdSet<NodeId>,
+    /// Nodes that it follows.
+    pub follows: OrdSet<NodeId>,
+}
+
+/// Something that lapses.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lapsing {
+    /// A registration.
+    Node(NodeId),
+    /// An offer with a lifetime of its own.
+    Offer(NodeId, ToolKey),
+}
+
+/// One version of the registry: complete and never changing once it is shared.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    /// The last change that this version reflects.
+    pub sequence: Sequence,
+    /// When that change was made.
+    pub time: Time,
+    /// Every node.
+    pub nodes: HashMap<NodeId, Arc<Node>>,
+    /// Every tool that somebody offers, by name, then from the lowest version to the highest.
+    pub tools: OrdMap<ToolKey, Arc<Tool>>,
+    /// Every contract that some node keeps.
+    pub contracts: HashMap<ContractHash, Arc<HeldContract>>,
+    /// What collides, and since when.
+    pub collisions: OrdMap<CollisionKey, Time>,
+
+    /// Nodes by name.
+    pub node_names: OrdMap<NodeName, NodeId>,
+    /// Nodes by when they were first registered.
+    pub nodes_by_registration: OrdSet<(Time, NodeId)>,
+    /// Nodes by when they were last seen; those never seen come first.
+    pub nodes_by_last_seen: OrdSet<(Option<Time>, NodeId)>,
+    /// What lapses, the earliest first.
+    pub deadlines: OrdSet<(Time, Lapsing)>,
+    /// How many nodes have each status, in the order of [`NodeStatus`].
+    pub status_counts: [usize; 4],
+    /// Tools by id.
+    pub tool_ids: HashMap<ToolId, ToolKey>,
+    /// Contracts by name and version; the one that was registered first comes first.
+    pub contract_names: OrdMap<(ContractName, Version), OrdSet<(Sequence, ContractHash)>>,
+    /// Topics that contracts name.
+    pub topics: OrdMap<TopicName, Arc<TopicUse>>,
+    /// For each name of a node: who depends on it, whether it is registered or not.
+    pub dependents: OrdMap<Arc<str>, OrdSet<NodeId>>,
+    /// For each name of a tool: who depends on it, whether it is offered or not.
+    pub tool_dependents: OrdMap<Arc<str>, OrdSet<NodeId>>,
+    /// For each name of an agent: which nodes it has to do with, whether it is registered or not.
+    pub agents: OrdMap<Arc<str>, Arc<AgentLinks>>,
+    /// Words of nodes.
+    pub node_words: Words,
+    /// Words of tools, by tool id.
+    pub tool_words: Words,
+}
+
+impl State {
+    /// The node with this id.
+    pub fn node(&self, id: NodeId) -> Option<&Arc<Node>> {
+        self.nodes.get(&id)
+    }
+
+    /// The node with this name.
+    pub fn node_by_name(&self, name: &str) -> Option<&Arc<Node>> {
+        self.node_names.get(name).and_then(|id| self.nodes.get(id))
+    }
+
+    /// The node's contract, where it was registered with one.
+    pub fn contract_of(&self, node: &Node) -> Option<&Arc<Contract>> {
+        let held = self.contracts.get(&node.declared.contract?)?;
+        Some(&held.contract)
+    }
+
+    /// The contract that counts under this name and version: the one registered first.
+    pub fn contract_named(&self, name: &ContractName, version: &Version) -> Option<&Arc<HeldContract>> {
+        let hashes = self.contract_names.get(&(name.clone(), version.clone()))?;
+        self.contracts.get(&hashes.get_min()?.1)
+    }
+
+    /// Every version of a tool, the lowest first.
+    pub fn tool_versions(&self, name: &ToolName) -> Vec<&Arc<Tool>> {
+        let from = ToolKey { name: name.clone(), version: Version::lowest() };
+        self.tools.range(from..).take_while(|(key, _)| key.name == *name).map(|(_, tool)| tool).collect()
+    }
+
+    /// The tool that a call by name alone means: the highest release, else the highest version there is.
+    pub fn tool_named(&self, name: &ToolName) -> Option<&Arc<Tool>> {
+        let versions = self.tool_versions(name);
+        let release = versions.iter().rev().find(|tool| tool.key.version.is_release());
+        release.or(versions.last()).copied()
+    }
+
+    /// How many nodes have this status.
+    pub fn count_of(&self, status: NodeStatus) -> usize {
+        self.status_counts[status as usize]
+    }
+
+    /// The earliest instant at which something lapses; `None` where nothing does.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.deadlines.get_min().map(|(time, _)| *time)
+    }
+
+    /// The sides of what may be a collision: each content with the nodes that say it, the first said first.
+    pub fn sides(&self, key: &CollisionKey) -> Vec<(ContentHash, Vec<NodeId>)> {
+        match key {
+            CollisionKey::Contract(name, version) => self
+                .contract_names
+                .get(&(name.clone(), version.clone()))
+                .into_iter()
+                .flatten()
+                .filter_map(|(_, hash)| self.contracts.get(hash))
+                .map(|held| (ContentHash::Contract(held.contract.hash), held.holders.iter().copied().collect()))
+                .collect(),
+            CollisionKey::Tool(name, version) => {
+                let mut sides: Vec<(ContentHash, Vec<NodeId>)> = Vec::new();
+                let tool = self.tools.get(&ToolKey { name: name.clone(), version: version.clone() });
+                for offer in tool.iter().flat_map(|tool| &tool.offers) {
+                    let hash = ContentHash::Definition(offer.definition.hash);
+                    match sides.iter_mut().find(|(side, _)| *side == hash) {
+                        Some((_, nodes)) => nodes.push(offer.node),
+                        None => sides.push((hash, vec![offer.node])),
+                    }
+                }
+                sides
+            }
+        }
+    }
+
+    /// Everything that the state is made of, in the order in which a snapshot keeps it.
+    pub fn things(&self) -> impl Iterator<Item = Thing> + '_ {
+        let contracts = self.contracts.values();
+        let contracts =
+            contracts.map(|held| Thing::Contract(held.contract.clone(), held.registered, held.registered_at));
+        let nodes = self.nodes.values().map(|node| Thing::Node(node.clone()));
+        let tools = self.tools.values().map(|tool| Thing::Tool(tool.clone()));
+        let collisions = self.collisions.iter().map(|(key, since)| Thing::Collision(key.clone(), *since));
+        contracts.chain(nodes).chain(tools).chain(collisions)
+    }
+
+    /// Adds a contract's topics and dependencies for a node that keeps it.
+    pub(super) fn link(&mut self, node: NodeId, contract: &Contract) {
+        for (topics, side) in sides_of(contract) {
+            for topic in topics {
+                let mut uses = self.topics.get(topic).map(|uses| TopicUse::clone(uses)).unwrap_or_default();
+                side(&mut uses).insert(node);
+                self.topics.insert(topic.clone(), Arc::new(uses));
+            }
+        }
+        for dependency in &contract.dependencies {
+            if let Some(index) = self.dependents_by(&dependency.kind) {
+                index.entry(dependency.target.as_str().into()).or_default().insert(node);
+            }
+        }
+    }
+
+    /// Takes out what [`State::link`] added.
+    pub(super) fn unlink(&mut self, node: NodeId, contract: &Contract) {
+        for (topics, side) in sides_of(contract) {
+            for topic in topics {
+                let Some(mut uses) = self.topics.get(topic).map(|uses| TopicUse::clone(uses)) else { continue };
+                side(&mut uses).remove(&node);
+                if uses.is_empty() {
+                    self.topics.remove(topic);
+                } else {
+                    self.topics.insert(topic.clone(), Arc::new(uses));
+                }
+            }
+        }
+        for dependency in &contract.dependencies {
+            if let Some(index) = self.dependents_by(&dependency.kind) {
+                remove_from(index, dependency.target.as_str(), node);
+            }
+        }
+    }
+
+    fn dependents_by(&mut self, kind: &DependencyKind) -> Option<&mut OrdMap<Arc<str>, OrdSet<NodeId>>> {
+        match kind {
+            DependencyKind::Node => Some(&mut self.dependents),
+            DependencyKind::Tool => Some(&mut self.tool_dependents),
+            DependencyKind::Other(_) => None,
+        }
+    }
+}
+
+type Side = fn(&mut TopicUse) -> &mut OrdSet<NodeId>;
+
+fn sides_of(contract: &Contract) -> [(&Vec<TopicName>, Side); 3] {
+    [
+        (&contract.publishes, |uses| &mut uses.publishers),
+        (&contract.subscribes, |uses| &mut uses.subscribers),
+        (&contract.dead_letters, |uses| &mut uses.dead_letters),
+    ]
+}
+
+pub(super) fn remove_from(index: &mut OrdMap<Arc<str>, OrdSet<NodeId>>, key: &str, node: NodeId) {
+    if let Some(nodes) = index.get_mut(key) {
+        nodes.remove(&node);
+        if nodes.is_empty() {
+            index.remove(key);
+        }
+    }
+}
