@@ -1,6 +1,35 @@
-//! onex.
-#![warn(missing_docs)]
-pub mod contracts;
-pub mod log;
+//! `onex`, a registry node: it knows every program of a system, what each promises, and who depends on whom.
+//!
+//! One idea carries everything: the registry is a log, and its state is what the log adds up to. Read the rooms in
+//! this order; arrows between them run one way, from the bottom of this list to the top (`tests/house.rs` holds
+//! that), and docs/architecture.md draws the house.
+//!
+//! - [`model`]: the plain types of the domain. Does no I/O and imports nothing of ours.
+//! - [`log`]: keeps changes durably, in order, hash-chained. Knows changes, never how they are decided.
+//! - [`registry`]: commands, what is allowed (`decide`), what it changes (`apply`), the one writer (`engine`),
+//!   versions (`view`), watchers (`watch`), the dependency graph (`graph`).
+//! - [`contracts`]: reads contract documents into the model.
+//! - [`graphql`]: the API's types and fields, translated to commands and versions. Knows no transport.
+//! - [`http`]: routes and the GraphQL transports.
+//! - [`config`]: settings. [`app`]: the one place where parts are built and meet.
+//! - [`client`]: the GraphQL client that the command line uses. [`cli`]: one file a command.
+
 pub mod model;
+
+pub mod log;
+
 pub mod registry;
+
+pub mod contracts;
+
+pub mod graphql;
+
+pub mod http;
+
+pub mod config;
+
+pub mod app;
+
+pub mod client;
+
+pub mod cli;

@@ -9,6 +9,7 @@ mod contract;
 mod id;
 mod name;
 mod node;
+mod pattern;
 mod time;
 mod tool;
 mod trust;
@@ -20,6 +21,7 @@ pub use name::{ContractName, InvalidName, NAME_LEN_MAX, NodeName, ToolName, Topi
 pub use node::{
     Capabilities, Declared, ExecutionMode, Node, NodeKind, NodePort, NodeStatus, PortProtocol, TemplateVersion,
 };
+pub use pattern::TopicPattern;
 pub use time::{InvalidTime, Time, Ttl};
 pub use tool::{Offer, OfferSource, Tool, ToolDefinition, ToolKey, ToolTransport};
 pub use trust::{Lifecycle, Trust, TrustState, Verdict};

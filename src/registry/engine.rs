@@ -76,10 +76,16 @@ struct Job {
     answer: oneshot::Sender<Result<Outcome, Error>>,
 }
 
+enum Message {
+    Job(Job),
+    /// Take nothing more, finish what waits.
+    Stop,
+}
+
 /// The way to the writer; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    jobs: mpsc::Sender<Job>,
+    messages: mpsc::Sender<Message>,
 }
 
 impl Handle {
@@ -87,7 +93,7 @@ impl Handle {
     /// command that the writer has already picked up.
     pub async fn submit(&self, request: Request) -> Result<Outcome, Error> {
         let (answer, answered) = oneshot::channel();
-        self.jobs.send(Job { request, answer }).await.map_err(|_| Error::Stopped)?;
+        self.messages.send(Message::Job(Job { request, answer })).await.map_err(|_| Error::Stopped)?;
         answered.await.map_err(|_| Error::Stopped)?
     }
 }
@@ -111,7 +117,7 @@ impl Engine {
         let (state, snapshot) = recover(&*log)?;
         let views = Arc::new(Views::new(log.clone(), Arc::new(state)));
         let upkeep = Upkeep::start(log.clone(), upkeep, snapshot);
-        let (jobs, waiting) = mpsc::channel(options.queue_len_max);
+        let (messages, waiting) = mpsc::channel(options.queue_len_max);
         let writer = Writer {
             log,
             clock,
@@ -125,7 +131,7 @@ impl Engine {
             .name("onex-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|error| ReadError::Failed(error.into()))?;
-        Ok(Engine { handle: Handle { jobs }, views, writer })
+        Ok(Engine { handle: Handle { messages }, views, writer })
     }
 
     /// The way to the writer.
@@ -138,9 +144,11 @@ impl Engine {
         &self.views
     }
 
-    /// Ends the writer after what waits is done. Every other handle must be gone, or this waits for it.
+    /// Ends the writer after what waits is done and a last snapshot is taken. Blocks until then; handles that are
+    /// left answer [`Error::Stopped`].
     pub fn stop(self) {
-        drop(self.handle);
+        // Refused only by a writer that has ended already.
+        let _ = self.handle.messages.blocking_send(Message::Stop);
         // A writer that panicked has said so; there is nothing left to wait for.
         let _ = self.writer.join();
     }
@@ -171,7 +179,7 @@ struct Writer {
     clock: Arc<dyn Clock>,
     views: Arc<Views>,
     upkeep: Upkeep,
-    waiting: mpsc::Receiver<Job>,
+    waiting: mpsc::Receiver<Message>,
     batch_len_max: usize,
     halted: Option<Arc<AppendError>>,
 }
@@ -180,14 +188,22 @@ type Answering = (oneshot::Sender<Result<Outcome, Error>>, Result<(Answer, Optio
 
 impl Writer {
     fn run(mut self) {
-        let mut jobs = Vec::new();
-        while self.waiting.blocking_recv_many(&mut jobs, self.batch_len_max) > 0 {
-            self.batch(jobs.drain(..));
+        let mut messages = Vec::new();
+        while self.waiting.blocking_recv_many(&mut messages, self.batch_len_max) > 0 {
+            let mut jobs = Vec::with_capacity(messages.len());
+            for message in messages.drain(..) {
+                match message {
+                    Message::Job(job) => jobs.push(job),
+                    // What was sent before is still received; then the channel is empty and closed.
+                    Message::Stop => self.waiting.close(),
+                }
+            }
+            self.batch(jobs);
         }
         self.upkeep.stop(self.views.current());
     }
 
-    fn batch(&mut self, jobs: impl Iterator<Item = Job>) {
+    fn batch(&mut self, jobs: Vec<Job>) {
         let before = self.views.current();
         let mut state = State::clone(&before);
         // The clock may be set back; the log's time never goes back.

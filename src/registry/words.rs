@@ -111,7 +111,8 @@ fn words_of(texts: Texts<'_>) -> BTreeMap<String, u8> {
     words
 }
 
-fn split(text: &str) -> impl Iterator<Item = String> {
+/// The words of a text, in lower case.
+pub fn split(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
         .map(|word| word.chars().take(WORD_LEN_MAX).flat_map(char::to_lowercase).collect())

@@ -1,0 +1,208 @@
+//! The one place where the parts are built and meet.
+
+use crate::config::Config;
+use crate::graphql::{Bounds, Documents, Services};
+use crate::http::{self, Limits, Parts};
+use crate::log::sqlite::{OpenError, SqliteLog};
+use crate::log::{Break, Log, Verification};
+use crate::model::{Actor, RegistryId, Time};
+use crate::registry::command::{Command, Request};
+use crate::registry::engine::{self, Clock, Engine};
+use crate::registry::{keeper, upkeep};
+use axum::serve::ListenerExt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+/// How long what is under way may take to finish when the server stops.
+const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// The machine's clock.
+#[derive(Debug)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Time {
+        #[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Time::from_micros(i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+/// Why a registry did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The log cannot be read.
+    #[error("the registry in {directory} cannot be started")]
+    Log {
+        /// The data directory.
+        directory: String,
+        /// Why.
+        #[source]
+        source: engine::StartError,
+    },
+    /// The first change could not be made.
+    #[error("the registry could not write its log")]
+    Grace(#[from] engine::Error),
+    /// The address is taken, or not this machine's.
+    #[error("cannot listen at {address}: name another with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Others could reach a registry in which everybody may do everything.
+    #[error(
+        "{address} can be reached from other machines, and no access is configured: everybody could change everything; \
+         listen at 127.0.0.1, or say --insecure if that is meant"
+    )]
+    Exposed {
+        /// The address.
+        address: SocketAddr,
+    },
+}
+
+/// A registry that listens.
+#[derive(Debug)]
+pub struct App {
+    engine: Engine,
+    address: SocketAddr,
+    keeper: JoinHandle<()>,
+    server: JoinHandle<std::io::Result<()>>,
+    stopping: watch::Sender<bool>,
+    /// Answers once the last websocket is gone.
+    open: mpsc::Receiver<()>,
+}
+
+impl App {
+    /// Opens the log, reads it, and listens.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        if !config.listen.ip().is_loopback() && !config.insecure {
+            return Err(StartError::Exposed { address: config.listen });
+        }
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let started_at = clock.now();
+        let engine = open(config, clock.clone(), started_at)?;
+        let grace = Command::GrantGrace { seconds: config.registration.grace_seconds };
+        let request = Request { command: grace, actor: Actor::registry(), correlation_id: None };
+        engine.handle().submit(request).await?;
+
+        let listener = TcpListener::bind(config.listen).await;
+        let listener = listener.map_err(|source| StartError::Listen { address: config.listen, source })?;
+        let address = listener.local_addr().unwrap_or(config.listen);
+        let services = Services {
+            handle: engine.handle(),
+            views: engine.views().clone(),
+            clock: clock.clone(),
+            started_at,
+            bounds: Bounds { ttl_seconds_max: config.registration.ttl_seconds_max },
+        };
+        let (stopping, stop) = watch::channel(false);
+        let (held, open) = mpsc::channel(1);
+        let parts = Parts {
+            documents: Arc::new(Documents::new(services)),
+            limits: Limits { body_bytes_max: config.http.body_bytes_max, operations_max: config.http.operations_max },
+            stopping: stop.clone(),
+            open: held,
+        };
+        let keeper = tokio::spawn(keeper::keep(engine.handle(), engine.views().clone(), clock));
+        let server = tokio::spawn(serve(listener, parts, stop));
+        Ok(App { engine, address, keeper, server, stopping, open })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The registry behind the doors.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Stops: takes nothing new, lets what is under way finish for up to five seconds, closes the log.
+    pub async fn stop(self) {
+        let App { engine, keeper, server, stopping, mut open, .. } = self;
+        keeper.abort();
+        stopping.send_replace(true);
+        let finished = async {
+            let _ = server.await;
+            while open.recv().await.is_some() {}
+        };
+        if tokio::time::timeout(STOP_WAIT, finished).await.is_err() {
+            tracing::warn!("some requests did not finish in time and were cut off");
+        }
+        // A panic in there has been told; there is nothing left to stop.
+        let _ = tokio::task::spawn_blocking(move || engine.stop()).await;
+    }
+}
+
+fn open(config: &Config, clock: Arc<dyn Clock>, now: Time) -> Result<Engine, StartError> {
+    let owner = format!("onex process {} (listening at {}, since {now})", std::process::id(), config.listen);
+    #[expect(clippy::disallowed_methods, reason = "the one place where a registry's id is drawn")]
+    let fresh_id = RegistryId(Uuid::new_v4());
+    let log: Arc<dyn Log> = Arc::new(SqliteLog::open(&config.data_dir, &owner, fresh_id)?);
+    let upkeep = upkeep::Options {
+        snapshot_every: config.history.snapshot_every,
+        retain_seconds: match config.history.retain_days {
+            0 => None,
+            days => Some(u64::from(days) * 24 * 60 * 60),
+        },
+    };
+    let engine = Engine::start(log, clock, &engine::Options::default(), upkeep);
+    engine.map_err(|source| StartError::Log { directory: config.data_dir.display().to_string(), source })
+}
+
+async fn serve(listener: TcpListener, parts: Parts, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+    let listener = listener.tap_io(|connection| {
+        // Answers are written whole: waiting for more to send only delays them.
+        let _ = connection.set_nodelay(true);
+    });
+    let service = http::router(parts).into_make_service_with_connect_info::<SocketAddr>();
+    let stopped = async move {
+        let _ = stop.wait_for(|stopping| *stopping).await;
+    };
+    axum::serve(listener, service).with_graceful_shutdown(stopped).await
+}
+
+/// Why a history could not be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The data directory cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The log cannot be read.
+    #[error("the log in {directory} cannot be read")]
+    Unreadable {
+        /// The data directory.
+        directory: String,
+        /// Why.
+        #[source]
+        source: crate::log::ReadError,
+    },
+}
+
+/// Walks the hash chain of the log in a data directory, which a registry may be running on; where it holds, folds the
+/// log and checks what it adds up to.
+pub fn audit(directory: &Path) -> Result<Verification, AuditError> {
+    let unreadable = |source| AuditError::Unreadable { directory: directory.display().to_string(), source };
+    let log = SqliteLog::open_read_only(directory)?;
+    let mut found = log.verify().map_err(unreadable)?;
+    if found.broken.is_none() {
+        let (state, _) = engine::recover(&log).map_err(unreadable)?;
+        if let Err(reason) = state.check() {
+            found.broken = Some(Break { place: state.sequence, reason: format!("what it adds up to: {reason}") });
+        }
+    }
+    Ok(found)
+}

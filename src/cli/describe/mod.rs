@@ -1,0 +1,102 @@
+//! `onex describe`: everything about one node, tool or contract.
+
+mod contract;
+mod node;
+mod tool;
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::client::Client;
+
+use super::error::Error;
+use super::output::{self, Format};
+use super::server::ServerArgs;
+use super::sheet::Sheet;
+
+/// What to describe, and how.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    which: Which,
+    /// Which version of the tool or contract; the highest without it.
+    #[arg(long, value_name = "V", conflicts_with = "node")]
+    version: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// A node, by name or id.
+    #[arg(long, value_name = "NAME|ID")]
+    node: Option<String>,
+    /// A tool, by name.
+    #[arg(long, value_name = "NAME")]
+    tool: Option<String>,
+    /// A contract, by name or by the SHA-256 of its canonical form.
+    #[arg(long, value_name = "NAME|HASH")]
+    contract: Option<String>,
+}
+
+/// Prints the description.
+pub(super) async fn run(args: Args) -> Result<ExitCode, Error> {
+    let client = args.server.client()?;
+    let Which { node, tool, contract } = args.which;
+    let version = args.version.as_deref();
+    let (thing, name, found, sheet): (_, _, _, fn(&Value) -> Sheet) = match (node, tool, contract) {
+        (Some(name), _, _) => ("node", name.clone(), node::find(&client, &name).await?, node::sheet),
+        (_, Some(name), _) => ("tool", name.clone(), tool::find(&client, &name, version).await?, tool::sheet),
+        (_, _, name) => {
+            let name = name.unwrap_or_default();
+            ("contract", name.clone(), contract::find(&client, &name, version).await?, contract::sheet)
+        }
+    };
+    if found.is_null() {
+        let version = args.version.map(|version| format!(" {version}")).unwrap_or_default();
+        return Err(Error::NotFound { thing, name: name + &version });
+    }
+    match args.format {
+        Format::Table => output::print(&sheet(&found).into_text())?,
+        Format::Json => output::print_json(&found)?,
+        Format::Yaml => output::print_yaml(&found)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Names a node to the registry: by id where the text is one as the registry writes them, by name otherwise.
+///
+/// Shorter ways to write a UUID are taken for names, since 32 hexadecimal digits may well be one.
+pub(super) fn node_by(name_or_id: &str) -> Value {
+    match Uuid::try_parse(name_or_id) {
+        Ok(id) if name_or_id.len() == 36 => json!({"id": id}),
+        _ => json!({"name": name_or_id}),
+    }
+}
+
+/// Asks for one field with one answer; null where the registry knows no such thing.
+async fn ask(client: &Client, document: &str, variables: Value, field: &str) -> Result<Value, Error> {
+    let mut answer: Value = client.query(document, variables).await?;
+    Ok(answer[field].take())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_uuid_is_an_id() {
+        let id = "0190c5a0-7a3e-7cc0-8f6e-1b2c3d4e5f60";
+        assert_eq!(node_by(id), json!({"id": id}));
+        assert_eq!(node_by(&id.to_uppercase()), json!({"id": id}));
+        for name in ["node_a", "0190c5a07a3e7cc08f6e1b2c3d4e5f60", ""] {
+            assert_eq!(node_by(name), json!({"name": name}));
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Why a command failed, and how that is told.
+
+use std::error::Error as StdError;
+use std::io;
+use std::path::PathBuf;
+
+use crate::client;
+
+/// Why a command failed. Each says its own part; [`chain`] puts the causes behind it, once, at the end of the program.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The registry could not be asked, or refused.
+    #[error(transparent)]
+    Client(#[from] client::Error),
+    /// Stdout did not take the output.
+    #[error("cannot write the output")]
+    Output(#[source] io::Error),
+    /// The output could not be written as YAML.
+    #[error("cannot write the output as YAML")]
+    Yaml(#[source] serde_saphyr::ser::Error),
+    /// The output could not be written as JSON.
+    #[error("cannot write the output as JSON")]
+    Json(#[source] serde_json::Error),
+    /// A file or folder that was named cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A folder holds nothing to register.
+    #[error("no contract file in {}: looked for {names} in it and the folders below, except hidden ones, node_modules and target; name a file to register it whatever it is called", path.display())]
+    NoContracts {
+        /// The folder.
+        path: PathBuf,
+        /// The names that are looked for.
+        names: String,
+    },
+    /// The registry does not know the thing that was asked for.
+    #[error("no {thing} is registered as {name:?}: \"onex inspect {thing}s\" lists those that are")]
+    NotFound {
+        /// What it was asked for as.
+        thing: &'static str,
+        /// Its name, id or hash.
+        name: String,
+    },
+    /// The program's own machinery could not start.
+    #[error("cannot start")]
+    Start(#[source] io::Error),
+    /// A command of another room failed.
+    #[error(transparent)]
+    Other(#[from] Box<dyn StdError + Send + Sync>),
+}
+
+impl Error {
+    /// Whether stdout's reader has gone, as in `onex … | head`: it has what it wanted, and there is nothing to say.
+    ///
+    /// A broken pipe further down a chain of causes is a connection's, and is told.
+    pub(super) fn is_closed_pipe(&self) -> bool {
+        let error = match self {
+            Self::Output(error) => Some(error),
+            Self::Other(error) => error.downcast_ref::<io::Error>(),
+            _ => None,
+        };
+        error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn chain(error: &dyn StdError) -> String {
+    let mut line = error.to_string();
+    let mut causes = Vec::new();
+    let mut below = error.source();
+    while let Some(cause) = below {
+        let said = cause.to_string();
+        // Many libraries repeat their cause in their own text; once is enough.
+        if !line.contains(&said) && !causes.iter().any(|cause: &String| cause.contains(&said)) {
+            causes.push(said);
+        }
+        below = cause.source();
+    }
+    if !causes.is_empty() {
+        line.push_str(&format!(" (caused by: {})", causes.join(": ")));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_is_one_line_with_each_cause_once() {
+        let error = Error::Read { path: "a.yaml".into(), source: io::Error::other("it is gone") };
+        assert_eq!(chain(&error), "cannot read a.yaml (caused by: it is gone)");
+        let error = Error::Other("all said".into());
+        assert_eq!(chain(&error), "all said");
+    }
+
+    #[test]
+    fn only_a_broken_stdout_ends_quietly() {
+        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(Error::Output(broken()).is_closed_pipe());
+        assert!(Error::Other(broken().into()).is_closed_pipe());
+        assert!(!Error::Output(io::Error::other("disk full")).is_closed_pipe());
+        assert!(!Error::Read { path: "a".into(), source: broken() }.is_closed_pipe());
+    }
+}

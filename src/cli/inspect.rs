@@ -1,0 +1,288 @@
+//! `onex inspect`: lists of nodes, tools, contracts and topics.
+//!
+//! Each list is one entry of [`Listing`]: what to ask, and which columns to show. Paging, formats and the advice on an
+//! empty list are written once.
+
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+
+use serde_json::{Map, Value, json};
+
+use crate::client::Client;
+
+use super::error::Error;
+use super::output::{self, Format};
+use super::server::ServerArgs;
+use super::table::Table;
+use super::value::{joined, list, text, texts_of, time};
+
+/// The largest page that a registry gives.
+const PAGE_MAX: usize = 200;
+
+/// What to list.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// List the registered nodes.
+    Nodes {
+        #[command(flatten)]
+        common: Common,
+        /// Only those that match these words.
+        #[arg(long, value_name = "WORDS")]
+        search: Option<String>,
+        /// Only this kind, such as compute or effect.
+        #[arg(long)]
+        kind: Option<String>,
+        /// Only this status: declared, online, draining or offline.
+        #[arg(long)]
+        status: Option<String>,
+        /// Only those with this tag.
+        #[arg(long)]
+        tag: Option<String>,
+        /// Only those that publish this topic or subscribe to it.
+        #[arg(long)]
+        topic: Option<String>,
+    },
+    /// List the tools that can be called.
+    Tools {
+        #[command(flatten)]
+        common: Common,
+        /// Only those that match these words.
+        #[arg(long, value_name = "WORDS")]
+        search: Option<String>,
+        /// Only those with this tag.
+        #[arg(long)]
+        tag: Option<String>,
+    },
+    /// List the contracts.
+    Contracts {
+        #[command(flatten)]
+        common: Common,
+        /// Only those that match these words.
+        #[arg(long, value_name = "WORDS")]
+        search: Option<String>,
+    },
+    /// List the topics, with who publishes and who subscribes.
+    Topics {
+        #[command(flatten)]
+        common: Common,
+        /// Only topics that match: * is one segment, > the rest.
+        #[arg(long)]
+        pattern: Option<String>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Common {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// How to show the list.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// At most this many; all without it.
+    #[arg(long, value_name = "N")]
+    limit: Option<NonZeroUsize>,
+}
+
+/// One list: how it is asked for, and shown.
+struct Listing {
+    /// The field of Query, which is also the word for the things.
+    field: &'static str,
+    filter_type: &'static str,
+    /// What is asked of each.
+    selection: &'static str,
+    filter: Value,
+    table: fn(&[Value]) -> Table,
+    /// What to do where none is registered at all.
+    advice: &'static str,
+}
+
+/// Prints the list.
+pub(super) async fn run(args: Args) -> Result<ExitCode, Error> {
+    let (common, listing) = args.what.split();
+    let items = listing.fetch(&common.server.client()?, common.limit.map_or(usize::MAX, NonZeroUsize::get)).await?;
+    match common.format {
+        Format::Json => output::print_json(&items)?,
+        Format::Yaml => output::print_yaml(&items)?,
+        Format::Table if items.is_empty() => listing.say_empty(),
+        Format::Table => (listing.table)(&items).print()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl What {
+    fn split(self) -> (Common, Listing) {
+        match self {
+            Self::Nodes { common, search, kind, status, tag, topic } => {
+                let filter = filter([
+                    ("search", search),
+                    ("kind", kind.map(enum_name)),
+                    ("status", status.map(enum_name)),
+                    ("tag", tag),
+                    ("topic", topic),
+                ]);
+                (common, nodes(filter))
+            }
+            Self::Tools { common, search, tag } => (common, tools(filter([("search", search), ("tag", tag)]))),
+            Self::Contracts { common, search } => (common, contracts(filter([("search", search)]))),
+            Self::Topics { common, pattern } => (common, topics(filter([("pattern", pattern)]))),
+        }
+    }
+}
+
+impl Listing {
+    /// Pages through the list until its end, or the limit.
+    async fn fetch(&self, client: &Client, limit: usize) -> Result<Vec<Value>, Error> {
+        let Self { field, filter_type, selection, .. } = self;
+        let document = format!(
+            "query($filter: {filter_type}, $first: Int, $after: String) {{ {field}(filter: $filter, first: $first, \
+             after: $after) {{ nodes {{ {selection} }} pageInfo {{ hasNextPage endCursor }} }} }}"
+        );
+        let mut items = Vec::new();
+        let mut after = Value::Null;
+        while items.len() < limit {
+            let first = PAGE_MAX.min(limit - items.len());
+            let variables = json!({"filter": self.filter, "first": first, "after": after});
+            let mut answer: Value = client.query(&document, variables).await?;
+            let mut page = answer[*field].take();
+            if let Value::Array(nodes) = page["nodes"].take() {
+                items.extend(nodes);
+            }
+            let end = page["pageInfo"]["endCursor"].take();
+            // A cursor that stays in its place would be paged for ever.
+            if page["pageInfo"]["hasNextPage"] != true || end.is_null() || end == after {
+                break;
+            }
+            after = end;
+        }
+        Ok(items)
+    }
+
+    fn say_empty(&self) {
+        let no_filter = self.filter.as_object().is_none_or(Map::is_empty);
+        let field = self.field;
+        if no_filter {
+            output::note(&format!("no {field} are registered: {}", self.advice));
+        } else {
+            output::note(&format!("no {field} match: \"onex inspect {field}\" without filters lists all"));
+        }
+    }
+}
+
+/// The given ones of some filters.
+fn filter<const N: usize>(pairs: [(&str, Option<String>); N]) -> Value {
+    pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect::<Map<_, _>>().into()
+}
+
+/// A word in any case as GraphQL writes the values of its enums.
+pub(super) fn enum_name(word: String) -> String {
+    word.to_uppercase().replace('-', "_")
+}
+
+const REGISTER: &str = "\"onex register PATH\" registers contracts";
+
+fn nodes(filter: Value) -> Listing {
+    Listing {
+        field: "nodes",
+        filter_type: "NodeFilter",
+        selection: "id name kind version versionHash description tags namespace host status executionMode \
+            registeredAt lastSeenAt expiresAt trust { state score validated }",
+        filter,
+        advice: REGISTER,
+        table: |nodes| {
+            let mut table = Table::new(&["NAME", "KIND", "VERSION", "STATUS", "TRUST", "REGISTERED", "LAST SEEN"]);
+            for node in nodes {
+                let trust = text(node, "/trust/state");
+                let (registered, seen) = (time(node, "/registeredAt"), time(node, "/lastSeenAt"));
+                let [name, kind, version, status] = ["/name", "/kind", "/version", "/status"].map(|at| text(node, at));
+                table.row([name, kind, version, status, trust, registered, seen]);
+            }
+            table
+        },
+    }
+}
+
+fn tools(filter: Value) -> Listing {
+    Listing {
+        field: "tools",
+        filter_type: "ToolFilter",
+        selection: "id name version description tags providers { node { id name status } transport healthy }",
+        filter,
+        advice: "nodes bring their tools with them, and \"onex register PATH\" registers nodes",
+        table: |tools| {
+            let mut table = Table::new(&["NAME", "VERSION", "PROVIDERS", "TAGS", "DESCRIPTION"]);
+            for tool in tools {
+                let providers = list(tool, "/providers");
+                let healthy = providers.iter().filter(|provider| provider["healthy"] == true).count();
+                let providers = format!("{healthy}/{} healthy", providers.len());
+                let [name, version, tags, about] =
+                    ["/name", "/version", "/tags", "/description"].map(|at| text(tool, at));
+                table.row([name, version, providers, tags, about]);
+            }
+            table
+        },
+    }
+}
+
+fn contracts(filter: Value) -> Listing {
+    Listing {
+        field: "contracts",
+        filter_type: "ContractFilter",
+        selection: "hash name version kind description publishes subscribes deadLetters errorCodes acceptsContext \
+            modifiesState sideEffects",
+        filter,
+        advice: REGISTER,
+        table: |contracts| {
+            let mut table = Table::new(&["NAME", "VERSION", "KIND", "PUBLISHES", "SUBSCRIBES", "HASH"]);
+            for contract in contracts {
+                let [publishes, subscribes] =
+                    ["/publishes", "/subscribes"].map(|at| list(contract, at).len().to_string());
+                let [name, version, kind, hash] = ["/name", "/version", "/kind", "/hash"].map(|at| text(contract, at));
+                table.row([name, version, kind, publishes, subscribes, hash]);
+            }
+            table
+        },
+    }
+}
+
+fn topics(filter: Value) -> Listing {
+    Listing {
+        field: "topics",
+        filter_type: "TopicFilter",
+        selection: "name publishers { name } declaredSubscribers { name } deadLetterPublishers { name }",
+        filter,
+        advice: "topics come from contracts, and \"onex register PATH\" registers those",
+        table: |topics| {
+            let mut table = Table::new(&["NAME", "PUBLISHERS", "SUBSCRIBERS", "DEAD LETTERS FROM"]);
+            for topic in topics {
+                let [publishers, subscribers, dead] = ["/publishers", "/declaredSubscribers", "/deadLetterPublishers"]
+                    .map(|at| joined(&texts_of(topic, at, "/name")));
+                table.row([text(topic, "/name"), publishers, subscribers, dead]);
+            }
+            table
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_in_any_case_become_enum_names() {
+        for word in ["compute", "Compute", "COMPUTE"] {
+            assert_eq!(enum_name(word.into()), "COMPUTE");
+        }
+        assert_eq!(enum_name("node-registered".into()), "NODE_REGISTERED");
+    }
+
+    #[test]
+    fn only_given_filters_are_sent() {
+        assert_eq!(filter([("a", None), ("b", Some("x".into()))]), json!({"b": "x"}));
+    }
+}

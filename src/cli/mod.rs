@@ -1,0 +1,148 @@
+//! The command line: what can be typed, and how it ends.
+//!
+//! Each command is a file of its own. What all share: data goes to stdout and talk to stderr, so that output can be
+//! piped; [`output`] prints, [`server`] finds the registry, [`error`] says what went wrong. `serve`, `audit` and
+//! `schema` work on this machine; every other command asks a running registry through [`crate::client`].
+//!
+//! Exit status: 0 done, 1 failed or refused, 2 typed wrongly, 130 interrupted.
+
+mod audit;
+mod completions;
+mod describe;
+mod error;
+mod graph;
+mod inspect;
+mod output;
+mod register;
+mod schema;
+mod serve;
+mod server;
+mod sheet;
+mod table;
+mod value;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use error::Error;
+
+/// A registry node: knows every program of a system, what each promises, and who depends on whom.
+#[derive(Debug, Parser)]
+#[command(name = "onex", version, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a registry.
+    Serve(serve::Args),
+    /// Register nodes from their contract files.
+    Register(register::Args),
+    /// Show everything about one node, tool or contract.
+    Describe(describe::Args),
+    /// List nodes, tools, contracts or topics.
+    Inspect(inspect::Args),
+    /// Show who feeds whom.
+    Graph(graph::Args),
+    /// Follow the registry's events as they happen.
+    Watch(watch::Args),
+    /// Check the registry's history.
+    Audit(audit::Args),
+    /// Print the GraphQL schema.
+    Schema,
+    /// Print a completion script for a shell.
+    Completions(completions::Args),
+}
+
+/// Runs the program: parses what was typed, does it, and says how it ended.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too, to stdout and with status 0. A closed pipe is no trouble here.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            output::note(&format!("onex: {}", error::chain(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode, Error> {
+    match command {
+        Command::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS).map_err(Error::from),
+        Command::Register(args) => server::block_on(register::run(args)),
+        Command::Describe(args) => server::block_on(describe::run(args)),
+        Command::Inspect(args) => server::block_on(inspect::run(args)),
+        Command::Graph(args) => server::block_on(graph::run(args)),
+        Command::Watch(args) => server::block_on(watch::run(args)),
+        Command::Audit(args) => audit::run(args).map_err(Error::from),
+        Command::Schema => schema::run().map(|()| ExitCode::SUCCESS).map_err(Error::from),
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[track_caller]
+    fn check_refused(typed: &str) {
+        let parsed = Cli::try_parse_from(typed.split_whitespace());
+        assert_eq!(parsed.map(|cli| format!("{cli:?}")).map_err(|error| error.exit_code()), Err(2), "{typed}");
+    }
+
+    #[track_caller]
+    fn check(typed: &str) {
+        if let Err(error) = Cli::try_parse_from(typed.split_whitespace()) {
+            panic!("{typed}: {error}");
+        }
+    }
+
+    #[test]
+    fn describe_wants_exactly_one_thing() {
+        check("onex describe --node a");
+        check("onex describe --tool a --version 1");
+        check("onex describe --contract a --version 1");
+        check_refused("onex describe");
+        check_refused("onex describe --node a --tool b");
+        check_refused("onex describe --node a --version 1");
+    }
+
+    #[test]
+    fn a_time_to_live_needs_a_live_node() {
+        check("onex register --live --ttl 30 .");
+        check_refused("onex register --ttl 30 .");
+        check_refused("onex register --live --ttl 0 .");
+        check_refused("onex register");
+    }
+
+    #[test]
+    fn a_list_has_the_filters_of_its_things() {
+        check("onex inspect nodes --kind compute --status online --tag a --topic b --search c --limit 3");
+        check("onex inspect tools --tag a --search c");
+        check("onex inspect contracts --search c --format yaml");
+        check("onex inspect topics --pattern a.*");
+        check_refused("onex inspect topics --kind compute");
+        check_refused("onex inspect");
+    }
+}

@@ -1,0 +1,112 @@
+//! `onex serve`: runs a registry.
+
+use super::output;
+use crate::app::App;
+use crate::config::{Config, Format, Level};
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Where the registry listens and keeps its log. Every setting is also a variable (see --print-config) and can stand
+/// in a file.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Address to listen at; port 0 picks a free one [env: ONEX_LISTEN] [default: 127.0.0.1:4000]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Where to keep the registry's log [env: ONEX_DATA_DIR] [default: onex-data]
+    #[arg(long, value_name = "DIRECTORY")]
+    data_dir: Option<PathBuf>,
+    /// Settings as TOML
+    #[arg(long, value_name = "FILE", env = "ONEX_CONFIG")]
+    config: Option<PathBuf>,
+    /// Least important messages that are logged [env: ONEX_LOG_LEVEL] [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<Level>,
+    /// How messages are logged [env: ONEX_LOG_FORMAT] [default: human]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<Format>,
+    /// Listen at an address that others reach although everybody may do everything [env: ONEX_INSECURE]
+    #[arg(long)]
+    insecure: bool,
+    /// Print the settings as a file that gives just these, and stop
+    #[arg(long)]
+    print_config: bool,
+}
+
+impl Args {
+    fn settings(&self) -> Result<Config, crate::config::Error> {
+        let mut config = Config::load(self.config.as_deref(), |name| std::env::var(name).ok())?;
+        config.listen = self.listen.unwrap_or(config.listen);
+        config.data_dir = self.data_dir.clone().unwrap_or(config.data_dir);
+        config.log.level = self.log_level.unwrap_or(config.log.level);
+        config.log.format = self.log_format.unwrap_or(config.log.format);
+        config.insecure |= self.insecure;
+        Ok(config)
+    }
+}
+
+/// Runs a registry until it is told to stop.
+pub fn run(args: Args) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let config = args.settings()?;
+    if args.print_config {
+        return Ok(output::print(&config.print())?);
+    }
+    start_logging(&config);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let app = App::start(&config).await?;
+        greet(&config, &app);
+        interrupted().await?;
+        output::note("stopping: what is under way may finish");
+        app.stop().await;
+        Ok(())
+    })
+}
+
+fn start_logging(config: &Config) {
+    let level = LevelFilter::from_level(config.log.level.into());
+    let logging = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+    match config.log.format {
+        Format::Human => {
+            use std::io::IsTerminal;
+            let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+            logging.with_ansi(colours).with_target(false).init();
+        }
+        Format::Json => logging.json().init(),
+    }
+}
+
+fn greet(config: &Config, app: &App) {
+    let view = app.engine().views().current();
+    output::note(&format!("onex {} is ready", env!("CARGO_PKG_VERSION")));
+    output::note(&format!("  GraphQL  http://{0}/graphql (websocket: ws://{0}/graphql)", app.address()));
+    output::note(&format!(
+        "  data     {} ({} nodes, {} tools, {} changes)",
+        config.data_dir.display(),
+        view.nodes.len(),
+        view.tools.len(),
+        view.sequence
+    ));
+    if config.listen.ip().is_loopback() {
+        output::note("  access   everything is allowed; only this machine can reach it");
+    } else {
+        output::note("  access   EVERYTHING IS ALLOWED TO EVERYBODY WHO CAN REACH THIS ADDRESS (--insecure)");
+    }
+}
+
+/// Waits until the process is asked to stop.
+async fn interrupted() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            _ = terminate.recv() => Ok(()),
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}

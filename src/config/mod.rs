@@ -1,0 +1,244 @@
+//! Settings: defaults, then a TOML file, then ONEX_* variables, then the command line; later ones win.
+//!
+//! A setting at `history.retain_days` in the file is the variable ONEX_HISTORY_RETAIN_DAYS. What is misspelt or out
+//! of range is refused with the name of the place it came from.
+
+mod history;
+mod http;
+mod log;
+mod registration;
+
+pub use history::History;
+pub use http::Http;
+pub use log::{Format, Level, Log};
+pub use registration::Registration;
+
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// Every setting.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The address to listen at; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Where the registry keeps its log.
+    pub data_dir: PathBuf,
+    /// Listen at an address that others reach although everybody may do everything.
+    pub insecure: bool,
+    /// What is logged, and how.
+    pub log: Log,
+    /// What is kept of the past.
+    pub history: History,
+    /// How registrations live.
+    pub registration: Registration,
+    /// What the transports allow.
+    pub http: Http,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4000)),
+            data_dir: PathBuf::from("onex-data"),
+            insecure: false,
+            log: Log::default(),
+            history: History::default(),
+            registration: Registration::default(),
+            http: Http::default(),
+        }
+    }
+}
+
+/// What each setting does, in the order they are printed.
+const SETTINGS: &[(&str, &str)] = &[
+    ("listen", "The address to listen at; port 0 picks a free one."),
+    ("data_dir", "Where the registry keeps its log."),
+    ("insecure", "Listen at an address that others reach although everybody may do everything."),
+    ("log.level", "The least important messages that are logged: error, warn, info, debug or trace."),
+    ("log.format", "How messages are logged to standard error: human or json."),
+    ("history.snapshot_every", "Take a snapshot after so many changes, so that a start replays no more: 1 or more."),
+    ("history.retain_days", "Keep changes at least so many days; 0 keeps them for ever."),
+    ("registration.ttl_seconds_max", "The longest lifetime that a registration may ask for, in seconds."),
+    (
+        "registration.grace_seconds",
+        "How long a registration that lapsed while the registry was down is kept, in seconds.",
+    ),
+    ("http.body_bytes_max", "The most bytes of a request body or websocket message."),
+    ("http.operations_max", "How many operations one websocket runs at once."),
+];
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("the configuration file {path} cannot be read")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What a place says cannot be.
+    #[error("{place}: {reason}")]
+    Invalid {
+        /// The file or variable.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+fn invalid(place: impl Into<String>, reason: impl std::fmt::Display) -> Error {
+    let reason = reason.to_string();
+    Error::Invalid { place: place.into(), reason: reason.split_whitespace().collect::<Vec<_>>().join(" ") }
+}
+
+/// The variable of the setting at a path.
+fn variable_of(path: &str) -> String {
+    format!("ONEX_{}", path.replace('.', "_").to_uppercase())
+}
+
+impl Config {
+    /// The settings of a file, where one is named, under those of the environment.
+    pub fn load(file: Option<&Path>, variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let mut table = Table::new();
+        if let Some(path) = file {
+            let text =
+                std::fs::read_to_string(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+            let place = path.display().to_string();
+            table = text.parse::<Table>().map_err(|error| invalid(&place, error))?;
+            read(&table).map_err(|error| invalid(&place, error))?;
+        }
+        for (path, _) in SETTINGS {
+            let name = variable_of(path);
+            let Some(text) = variable(&name).filter(|text| !text.is_empty()) else { continue };
+            table = with(&table, path, &text).map_err(|reason| invalid(name, reason))?;
+        }
+        let config = read(&table).map_err(|error| invalid("the configuration", error))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let at_least_one = [
+            ("history.snapshot_every", self.history.snapshot_every),
+            ("registration.ttl_seconds_max", u64::from(self.registration.ttl_seconds_max)),
+            ("http.body_bytes_max", self.http.body_bytes_max as u64),
+            ("http.operations_max", self.http.operations_max as u64),
+        ];
+        match at_least_one.into_iter().find(|(_, value)| *value == 0) {
+            Some((path, _)) => Err(invalid(format!("{path} ({})", variable_of(path)), "is 0; it is 1 or more")),
+            None => Ok(()),
+        }
+    }
+
+    /// The settings as a file that gives just these, with what each does.
+    pub fn print(&self) -> String {
+        let table = Table::try_from(self).unwrap_or_default();
+        let mut text = String::new();
+        let mut section = "";
+        for (path, does) in SETTINGS {
+            let (group, name) = path.split_once('.').unwrap_or(("", path));
+            if group != section {
+                section = group;
+                let _ = write!(text, "\n[{group}]\n");
+            }
+            let value = lookup(&table, path).map(Value::to_string).unwrap_or_default();
+            let _ = writeln!(text, "# {does} ({})\n{name} = {value}", variable_of(path));
+        }
+        text
+    }
+}
+
+fn read(table: &Table) -> Result<Config, toml::de::Error> {
+    table.clone().try_into()
+}
+
+fn lookup<'a>(table: &'a Table, path: &str) -> Option<&'a Value> {
+    match path.split_once('.') {
+        Some((group, name)) => table.get(group)?.as_table()?.get(name),
+        None => table.get(path),
+    }
+}
+
+/// The table with one more setting, given as text: taken as the kind of value that the setting has.
+fn with(table: &Table, path: &str, text: &str) -> Result<Table, String> {
+    let defaults = Table::try_from(Config::default()).map_err(|error| error.to_string())?;
+    let value = match lookup(&defaults, path) {
+        Some(Value::Integer(_)) => {
+            Value::Integer(text.trim().parse().map_err(|_| format!("{text:?} is no whole number"))?)
+        }
+        Some(Value::Boolean(_)) => match text.trim().to_lowercase().as_str() {
+            "true" | "1" | "yes" => Value::Boolean(true),
+            "false" | "0" | "no" => Value::Boolean(false),
+            _ => return Err(format!("{text:?} is neither true nor false")),
+        },
+        _ => Value::String(text.to_owned()),
+    };
+    let mut table = table.clone();
+    match path.split_once('.') {
+        Some((group, name)) => {
+            let group = table.entry(group).or_insert_with(|| Value::Table(Table::new()));
+            group.as_table_mut().ok_or("the file has another kind of value there")?.insert(name.to_owned(), value);
+        }
+        None => {
+            table.insert(path.to_owned(), value);
+        }
+    }
+    read(&table).map_err(|error| error.message().to_owned())?;
+    Ok(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn no_variables(_: &str) -> Option<String> {
+        None
+    }
+
+    #[test]
+    fn every_setting_is_described_and_every_description_is_of_a_setting() {
+        let defaults = Table::try_from(Config::default()).unwrap();
+        let mut paths = Vec::new();
+        for (group, value) in &defaults {
+            match value {
+                Value::Table(inner) => paths.extend(inner.keys().map(|name| format!("{group}.{name}"))),
+                _ => paths.push(group.clone()),
+            }
+        }
+        paths.sort();
+        let mut described: Vec<String> = SETTINGS.iter().map(|(path, _)| (*path).to_owned()).collect();
+        described.sort();
+        assert_eq!(paths, described);
+    }
+
+    #[test]
+    fn what_is_printed_reads_back_as_it_was() {
+        let config = Config { listen: "0.0.0.0:1".parse().unwrap(), ..Config::default() };
+        assert_eq!(read(&config.print().parse::<Table>().unwrap()).unwrap(), config);
+    }
+
+    #[test]
+    fn variables_come_over_the_file_and_mistakes_name_their_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("onex.toml");
+        std::fs::write(&file, "listen = \"127.0.0.1:1\"\n[history]\nretain_days = 3\n").unwrap();
+        let variables = |name: &str| (name == "ONEX_LISTEN").then(|| "127.0.0.1:2".to_owned());
+        let config = Config::load(Some(&file), variables).unwrap();
+        assert_eq!((config.listen.port(), config.history.retain_days), (2, 3));
+
+        let misspelt = |name: &str| (name == "ONEX_HISTORY_RETAIN_DAYS").then(|| "many".to_owned());
+        let error = Config::load(None, misspelt).unwrap_err().to_string();
+        assert_eq!(error, "ONEX_HISTORY_RETAIN_DAYS: \"many\" is no whole number");
+
+        std::fs::write(&file, "lissten = 1\n").unwrap();
+        let error = Config::load(Some(&file), no_variables).unwrap_err().to_string();
+        assert!(error.contains("onex.toml") && error.contains("lissten"), "{error}");
+    }
+}

@@ -1,0 +1,156 @@
+//! Errors as clients see them: a sentence for people, a code for programs, details for both.
+//!
+//! Everything that a resolver refuses is made here. What the server did wrong is told to the log, with an id, and
+//! the client gets the id.
+
+use crate::contracts::Invalid;
+use crate::registry::refusal::Refusal;
+use crate::registry::{engine, graph, view, watch};
+use async_graphql::{Enum, Error, ErrorExtensionValues, Value};
+use serde_json::json;
+use uuid::Uuid;
+
+/// What went wrong, for programs: `extensions.code` of an error.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorCode {
+    /// The request is malformed or asks for what cannot be; changing it is the only way.
+    InvalidArgument,
+    /// What is asked about is not there.
+    NotFound,
+    /// What is to be made is there already, and is somebody else's.
+    AlreadyExists,
+    /// The answer would be too large; ask for less.
+    TooComplex,
+    /// The registry cannot do it now; the same request may work later.
+    Unavailable,
+    /// The registry failed; its log has the details under the id in the message.
+    Internal,
+    /// The contract document cannot be used; `details.field` names the field.
+    ContractInvalid,
+    /// No node has this id.
+    NodeNotFound,
+    /// The node's registration is frozen.
+    NodeFrozen,
+    /// The place asked for is no longer kept; `details.oldest` names the oldest that is.
+    CursorExpired,
+}
+
+impl ErrorCode {
+    /// The code as it stands in `extensions.code`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorCode::InvalidArgument => "INVALID_ARGUMENT",
+            ErrorCode::NotFound => "NOT_FOUND",
+            ErrorCode::AlreadyExists => "ALREADY_EXISTS",
+            ErrorCode::TooComplex => "TOO_COMPLEX",
+            ErrorCode::Unavailable => "UNAVAILABLE",
+            ErrorCode::Internal => "INTERNAL",
+            ErrorCode::ContractInvalid => "CONTRACT_INVALID",
+            ErrorCode::NodeNotFound => "NODE_NOT_FOUND",
+            ErrorCode::NodeFrozen => "NODE_FROZEN",
+            ErrorCode::CursorExpired => "CURSOR_EXPIRED",
+        }
+    }
+
+    /// Whether the same request may work later.
+    fn retryable(self) -> bool {
+        self == ErrorCode::Unavailable
+    }
+}
+
+/// The extensions of an error with this code and these details.
+pub fn extensions(code: ErrorCode, details: serde_json::Value) -> ErrorExtensionValues {
+    let mut values = ErrorExtensionValues::default();
+    values.set("code", code.as_str());
+    values.set("retryable", code.retryable());
+    // Anything that is JSON is a GraphQL value.
+    values.set("details", Value::from_json(details).unwrap_or(Value::Null));
+    values
+}
+
+pub(super) fn refuse(code: ErrorCode, message: impl Into<String>, details: serde_json::Value) -> Error {
+    Error { extensions: Some(extensions(code, details)), ..Error::new(message) }
+}
+
+/// An argument that cannot be.
+pub(super) fn invalid(field: &str, reason: impl std::fmt::Display) -> Error {
+    refuse(ErrorCode::InvalidArgument, format!("{field}: {reason}"), json!({ "field": field }))
+}
+
+/// What the server did wrong: logged in full, told by id.
+pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Error {
+    let id = Uuid::new_v4();
+    tracing::error!(%id, error, "a request failed");
+    refuse(ErrorCode::Internal, format!("the registry failed; its log has the details under {id}"), json!({ "id": id }))
+}
+
+pub(super) fn contract(error: &Invalid) -> Error {
+    refuse(
+        ErrorCode::ContractInvalid,
+        format!("the contract is refused: {error}"),
+        json!({
+            "field": error.field, "reason": error.reason,
+        }),
+    )
+}
+
+pub(super) fn refusal(refusal: &Refusal) -> Error {
+    let (code, details) = match refusal {
+        Refusal::NodeNotFound { node } => (ErrorCode::NodeNotFound, json!({ "nodeId": node.0 })),
+        Refusal::NameMissing => (ErrorCode::InvalidArgument, json!({ "field": "name" })),
+        Refusal::NameTaken { name, holder } => {
+            (ErrorCode::AlreadyExists, json!({ "name": name.as_str(), "holder": holder.0 }))
+        }
+        Refusal::NodeFrozen { node, name } => {
+            (ErrorCode::NodeFrozen, json!({ "nodeId": node.0, "name": name.as_str() }))
+        }
+        Refusal::NeverLive { node, name, .. } => {
+            (ErrorCode::InvalidArgument, json!({ "nodeId": node.0, "name": name.as_str() }))
+        }
+        Refusal::ToolOfferedTwice { name, version } => {
+            (ErrorCode::InvalidArgument, json!({ "tool": name, "version": version }))
+        }
+    };
+    refuse(code, refusal.to_string(), details)
+}
+
+pub(super) fn engine(error: engine::Error) -> Error {
+    match error {
+        engine::Error::Refused(reason) => refusal(&reason),
+        engine::Error::NotStored(_) | engine::Error::Halted(_) | engine::Error::Stopped => {
+            refuse(ErrorCode::Unavailable, error.to_string(), json!({}))
+        }
+    }
+}
+
+pub(super) fn earlier(error: view::Error) -> Error {
+    match &error {
+        view::Error::Future { current, .. } => {
+            refuse(ErrorCode::InvalidArgument, error.to_string(), json!({ "current": current.0 }))
+        }
+        view::Error::FutureTime { now, .. } => {
+            refuse(ErrorCode::InvalidArgument, error.to_string(), json!({ "now": now.to_string() }))
+        }
+        view::Error::Gone { oldest, .. } => {
+            refuse(ErrorCode::CursorExpired, error.to_string(), json!({ "oldest": oldest.0 }))
+        }
+        view::Error::Unreadable(_) => internal(&error),
+    }
+}
+
+pub(super) fn watching(error: watch::Error) -> Error {
+    match &error {
+        watch::Error::Future { current, .. } => {
+            refuse(ErrorCode::InvalidArgument, error.to_string(), json!({ "current": current.0 }))
+        }
+        watch::Error::Gone { oldest, .. } => {
+            refuse(ErrorCode::CursorExpired, error.to_string(), json!({ "oldest": oldest.0 }))
+        }
+        watch::Error::Unreadable(_) => internal(&error),
+    }
+}
+
+pub(super) fn too_large(error: graph::TooLarge) -> Error {
+    let details = json!({ "nodesMax": graph::VERTICES_MAX, "edgesMax": graph::EDGES_MAX });
+    refuse(ErrorCode::TooComplex, error.to_string(), details)
+}

@@ -1,0 +1,85 @@
+//! The GraphQL door: types, fields and arguments as clients see them, translated to commands and versions.
+//!
+//! A request takes one version of the registry and answers all of its fields from it (`reading`). `query` and
+//! `at(...)` answer from the same code; `mutation` sends commands; `subscription` watches. Nothing here knows
+//! HTTP, websockets or where the log is kept.
+
+mod documents;
+pub mod error;
+mod mutation;
+mod paging;
+mod query;
+mod reading;
+mod scalars;
+mod subscription;
+mod types;
+mod variables;
+
+pub use documents::{Documents, Executable, Kind, Refused};
+
+use crate::model::Actor;
+use crate::registry::engine::{Clock, Handle};
+use crate::registry::state::State;
+use crate::registry::view::Views;
+use async_graphql::{Schema as LibrarySchema, SchemaBuilder, ValidationMode};
+use std::sync::Arc;
+
+/// The schema that serves.
+pub type Schema = LibrarySchema<query::Query, mutation::Mutation, subscription::Subscription>;
+
+/// What the fields work with.
+#[derive(Clone)]
+pub struct Services {
+    /// The way to the writer.
+    pub handle: Handle,
+    /// The versions of the registry.
+    pub views: Arc<Views>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// When this process began to serve.
+    pub started_at: crate::model::Time,
+    /// What requests may ask for.
+    pub bounds: Bounds,
+}
+
+/// What requests may ask for.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// The longest lifetime of a registration, in seconds.
+    pub ttl_seconds_max: u32,
+}
+
+/// One version of the registry: what a whole request is answered from.
+type View = Arc<State>;
+
+/// What one request brings along.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Who asks.
+    pub actor: Actor,
+    /// What the caller calls the whole undertaking, from the transport; the request's own comes first.
+    pub correlation_id: Option<String>,
+}
+
+/// The version that a request is answered from.
+#[derive(Clone)]
+struct Pinned(View);
+
+fn builder() -> SchemaBuilder<query::Query, mutation::Mutation, subscription::Subscription> {
+    LibrarySchema::build(query::Query::default(), mutation::Mutation::default(), subscription::Subscription)
+        .register_output_type::<types::event::RegistryEvent>()
+        .register_output_type::<error::ErrorCode>()
+        // Documents arrive here validated (`documents`): what is left is what each execution needs anyway.
+        .validation_mode(ValidationMode::Fast)
+}
+
+/// The schema with what its fields work with.
+pub fn schema(services: Services) -> Schema {
+    builder().data(services).finish()
+}
+
+/// The schema in its definition language; needs no running registry.
+pub fn sdl() -> String {
+    let options = async_graphql::SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items();
+    builder().finish().sdl_with_options(options)
+}

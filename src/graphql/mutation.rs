@@ -1,0 +1,120 @@
+//! Commands as mutations: read the input, submit, answer from the first version that reflects it.
+
+use super::error;
+use super::types::node::Node;
+use super::types::register::{DeregisterInput, HeartbeatInput, RegisterInput, Registration};
+use super::types::trust::AttestInput;
+use super::{Caller, Services};
+use crate::model::{NodeId, Sequence};
+use crate::registry::command::{Command, Request};
+use crate::registry::decide::Answer;
+use crate::registry::engine::Outcome;
+use async_graphql::{Context, MergedObject, Object, Result};
+use uuid::Uuid;
+
+/// Everything that can be changed. Each change is durable before it is answered.
+#[derive(MergedObject, Default)]
+pub struct Mutation(RegistrationMutation);
+
+/// The longest correlation id, in bytes.
+const CORRELATION_ID_LEN_MAX: usize = 255;
+
+/// Nodes come, stay, are judged and go.
+#[derive(Default)]
+pub struct RegistrationMutation;
+
+/// Nodes come, stay, are judged and go.
+#[Object]
+impl RegistrationMutation {
+    /// Register a node with its contract, tools and the places it serves in one step; again with the same id or name
+    /// to update it. All of it happens, or none.
+    async fn register(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What the node says of itself.")] mut input: RegisterInput,
+    ) -> Result<Registration> {
+        let services = ctx.data::<Services>()?;
+        let correlation_id = input.correlation_id.take();
+        // Ids are drawn here, at the door: deciding is a function of what it is given.
+        #[expect(clippy::disallowed_methods, reason = "the one place where node ids are drawn")]
+        let register = input.read(Uuid::new_v4(), &services.bounds)?;
+        let outcome = submit(ctx, Command::Register(Box::new(register)), correlation_id).await?;
+        match outcome.answer {
+            Answer::Registered(registered) => {
+                let node = outcome.view.node(registered.node).cloned().ok_or_else(unexpected)?;
+                Ok(Registration { view: outcome.view, node, registered })
+            }
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// A live node says that it still is. One whose registration lapsed is ONLINE again.
+    async fn heartbeat(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which node, and for how long.")] mut input: HeartbeatInput,
+    ) -> Result<Node> {
+        let services = ctx.data::<Services>()?;
+        let correlation_id = input.correlation_id.take();
+        let heartbeat = input.read(&services.bounds)?;
+        node(submit(ctx, Command::Heartbeat(heartbeat), correlation_id).await?)
+    }
+
+    /// Forget a node: its tools go with it, and its contract where nobody else keeps it. Answers the node as it last
+    /// was.
+    async fn deregister(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which node, and why.")] mut input: DeregisterInput,
+    ) -> Result<Node> {
+        let correlation_id = input.correlation_id.take();
+        let node = NodeId(input.node_id);
+        let reason = input.reason()?;
+        let outcome = submit(ctx, Command::Deregister { node, reason }, correlation_id).await?;
+        match outcome.answer {
+            Answer::Deregistered(node) => {
+                let services = ctx.data::<Services>()?;
+                let before = outcome.first.map_or(Sequence::ZERO, Sequence::previous);
+                let view = services.views.at(before).await.map_err(error::earlier)?;
+                Ok(Node { view, node })
+            }
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// A validator's word on a node: how far it trusts it, and how settled the registration is.
+    async fn attest(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Who says what of which node.")] mut input: AttestInput,
+    ) -> Result<Node> {
+        let correlation_id = input.correlation_id.take();
+        let attest = input.read()?;
+        node(submit(ctx, Command::Attest(attest), correlation_id).await?)
+    }
+}
+
+async fn submit(ctx: &Context<'_>, command: Command, correlation_id: Option<String>) -> Result<Outcome> {
+    let (services, caller) = (ctx.data::<Services>()?, ctx.data::<Caller>()?);
+    let correlation_id = correlation_id.or_else(|| caller.correlation_id.clone());
+    if let Some(id) = &correlation_id
+        && (id.is_empty() || id.len() > CORRELATION_ID_LEN_MAX)
+    {
+        let reason = format!("has {} bytes; it has 1 to {CORRELATION_ID_LEN_MAX}", id.len());
+        return Err(error::invalid("correlationId", reason));
+    }
+    let request = Request { command, actor: caller.actor.clone(), correlation_id };
+    services.handle.submit(request).await.map_err(error::engine)
+}
+
+fn node(outcome: Outcome) -> Result<Node> {
+    match outcome.answer {
+        Answer::Node(id) => Node::by_id(&outcome.view, id).ok_or_else(unexpected),
+        _ => Err(unexpected()),
+    }
+}
+
+/// The registry answered another command than was sent: a defect.
+fn unexpected() -> async_graphql::Error {
+    error::internal(&std::io::Error::other("a command got the answer of another kind of command"))
+}

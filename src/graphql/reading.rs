@@ -1,0 +1,170 @@
+//! Every reading field, once: Query answers them from the version that the request pinned, RegistryView from an
+//! earlier one.
+
+use super::error::invalid;
+use super::paging::{Connection, Page, PageArgs, total};
+use super::types::contract::{self, Contract, ContractBy, ContractCollision, ContractFilter};
+use super::types::graph::{DependencyGraph, GraphDirection};
+use super::types::node::{self, Node, NodeBy, NodeFilter, NodeOrder};
+use super::types::registry::Registry;
+use super::types::tool::{self, Tool, ToolFilter};
+use super::types::topic::{Topic, TopicFilter};
+use super::{Pinned, Services, View};
+use crate::model::TopicName;
+use crate::registry::graph;
+use async_graphql::{Context, Object, Result};
+
+/// The reading fields of one version.
+#[derive(Default)]
+pub struct Reading {
+    /// The version; `None`: the one that the request pinned.
+    pub(super) view: Option<View>,
+}
+
+impl Reading {
+    fn view(&self, ctx: &Context<'_>) -> Result<View> {
+        match &self.view {
+            Some(view) => Ok(view.clone()),
+            None => Ok(ctx.data::<Pinned>()?.0.clone()),
+        }
+    }
+}
+
+/// The reading fields of one version.
+#[Object]
+impl Reading {
+    /// This registry: who answers, and from which place in the log.
+    async fn registry(&self, ctx: &Context<'_>) -> Result<Registry> {
+        let services = ctx.data::<Services>()?;
+        Ok(Registry { view: self.view(ctx)?, id: services.views.registry_id(), started_at: services.started_at })
+    }
+
+    /// One node by id or name; null where there is none.
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "Which node.")] by: NodeBy) -> Result<Option<Node>> {
+        Ok(by.find(&self.view(ctx)?))
+    }
+
+    /// Nodes that match.
+    #[expect(clippy::too_many_arguments, reason = "a Relay connection has four of its own")]
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which nodes; all when absent.")] filter: Option<NodeFilter>,
+        #[graphql(desc = "What to order by; by name when absent, unless words are searched.")] order_by: Option<
+            NodeOrder,
+        >,
+        #[graphql(desc = "How many entries at most: 0 to 500, 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many entries at most, counted from the end: 0 to 500.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Node>> {
+        let args = PageArgs { first, after, last, before };
+        node::list(&self.view(ctx)?, filter.unwrap_or_default(), order_by, &args)
+    }
+
+    /// One tool by name; without a version the highest release, else the highest version; null where there is none.
+    async fn tool(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The name, whole and in the same case.")] name: String,
+        #[graphql(desc = "The version, as it was written.")] version: Option<String>,
+    ) -> Result<Option<Tool>> {
+        Tool::find(&self.view(ctx)?, &name, version.as_deref())
+    }
+
+    /// Tools that match, best match first where words are searched, else by name, then from the lowest version.
+    async fn tools(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which tools; all when absent.")] filter: Option<ToolFilter>,
+        #[graphql(desc = "How many entries at most: 0 to 500, 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many entries at most, counted from the end: 0 to 500.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Tool>> {
+        let args = PageArgs { first, after, last, before };
+        tool::list(&self.view(ctx)?, filter.unwrap_or_default(), &args)
+    }
+
+    /// One contract by content, or by name and version; null where there is none.
+    async fn contract(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which contract.")] by: ContractBy,
+    ) -> Result<Option<Contract>> {
+        by.find(&self.view(ctx)?)
+    }
+
+    /// Contracts that match, by name, then from the lowest version.
+    async fn contracts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which contracts; all when absent.")] filter: Option<ContractFilter>,
+        #[graphql(desc = "How many entries at most: 0 to 500, 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many entries at most, counted from the end: 0 to 500.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Contract>> {
+        let args = PageArgs { first, after, last, before };
+        contract::list(&self.view(ctx)?, filter.unwrap_or_default(), &args)
+    }
+
+    /// Names and versions under which nodes registered different contents, by name and version.
+    async fn contract_collisions(&self, ctx: &Context<'_>) -> Result<Vec<ContractCollision>> {
+        Ok(ContractCollision::all(&self.view(ctx)?))
+    }
+
+    /// Topics that contracts name, by name.
+    async fn topics(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which topics; all when absent.")] filter: Option<TopicFilter>,
+        #[graphql(desc = "How many entries at most: 0 to 500, 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many entries at most, counted from the end: 0 to 500.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Topic>> {
+        let view = self.view(ctx)?;
+        let page: Page<TopicName> = PageArgs { first, after, last, before }.page()?;
+        let pattern = filter.unwrap_or_default().read()?;
+        let (of_count, of_pattern) = (view.clone(), pattern.clone());
+        let total = total(move || match &of_pattern {
+            None => of_count.topics.len(),
+            Some(pattern) => of_count.topics.keys().filter(|name| pattern.matches(name)).count(),
+        });
+        let Some(bounds) = page.bounds() else { return Ok(page.take(std::iter::empty(), total)) };
+        let topics = view.topics.range(bounds);
+        let topics = topics.filter(|(name, _)| pattern.as_ref().is_none_or(|pattern| pattern.matches(name)));
+        let topics = topics
+            .map(|(name, uses)| (name.clone(), Topic { view: view.clone(), name: name.clone(), uses: uses.clone() }));
+        Ok(page.take(topics, total))
+    }
+
+    /// Who feeds whom: from topics, declared dependencies, tools and agent relations. Without a root, the whole graph.
+    async fn dependency_graph(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The node to begin at; the whole graph when absent.")] root: Option<NodeBy>,
+        #[graphql(default_with = "GraphDirection::Both", desc = "Which way to go from the root.")]
+        direction: GraphDirection,
+        #[graphql(desc = "How many steps to go from the root, 0 or more; as far as it goes when absent.")]
+        depth: Option<i32>,
+    ) -> Result<DependencyGraph> {
+        let view = self.view(ctx)?;
+        let depth = match depth.map(u32::try_from) {
+            None => None,
+            Some(Ok(depth)) => Some(depth),
+            Some(Err(_)) => return Err(invalid("depth", "is less than 0")),
+        };
+        let graph = match root {
+            Some(by) => {
+                let Some(root) = by.find(&view) else { return Err(invalid("root", "is no registered node")) };
+                graph::around(&view, &root.node, direction.into(), depth)
+            }
+            None if depth.is_some() => return Err(invalid("depth", "needs a root to count from")),
+            None => graph::whole(&view),
+        };
+        let graph = graph.map_err(super::error::too_large)?;
+        Ok(DependencyGraph { view, graph })
+    }
+}

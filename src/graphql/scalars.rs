@@ -1,0 +1,43 @@
+//! Scalars of our own.
+
+use crate::model;
+use async_graphql::{InputValueError, InputValueResult, Number, Scalar, ScalarType, Value};
+
+/// RFC 3339 instant; answered in UTC, taken with any offset, e.g. 2026-11-22T12:00:00Z.
+#[derive(Clone, Copy)]
+pub struct DateTime(pub model::Time);
+
+#[Scalar(name = "DateTime")]
+impl ScalarType for DateTime {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::String(text) => Ok(DateTime(text.parse()?)),
+            _ => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
+    }
+}
+
+/// Place in the registry's log: a whole number below 2^53; later entries are larger, 0 is before the first.
+#[derive(Clone, Copy)]
+pub struct Sequence(pub model::Sequence);
+
+#[Scalar(name = "Sequence")]
+impl ScalarType for Sequence {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::Number(number) => match number.as_u64() {
+                Some(place) if place <= model::Sequence::MAX.0 => Ok(Sequence(model::Sequence(place))),
+                _ => Err(InputValueError::custom("is no whole number from 0 to 2^53 - 1")),
+            },
+            _ => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::Number(Number::from(self.0.0))
+    }
+}

@@ -1,0 +1,49 @@
+//! What can be watched.
+
+use super::scalars::Sequence;
+use super::types::event::{EventFilter, RegistryEvent};
+use super::{Services, error};
+use crate::registry::watch::Watcher;
+use async_graphql::{Context, Result, Subscription as GraphQlSubscription};
+use futures_util::stream::{self, Stream, StreamExt};
+
+/// Everything that can be watched.
+pub struct Subscription;
+
+/// Everything that can be watched.
+#[GraphQlSubscription]
+impl Subscription {
+    /// Every change to the registry, in order, none missing: first the history behind a place in the log, then live.
+    /// Heartbeats are not shown. Ends with CURSOR_EXPIRED where what comes next is no longer kept.
+    async fn registry_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which changes; all when absent.")] filter: Option<EventFilter>,
+        #[graphql(
+            desc = "Begin behind this place: 0 for everything that is kept; what happens from now on when absent."
+        )]
+        after: Option<Sequence>,
+    ) -> Result<impl Stream<Item = Result<RegistryEvent>> + use<>> {
+        let views = ctx.data::<Services>()?.views.clone();
+        let filter = filter.unwrap_or_default().read();
+        let watcher = Watcher::try_new(views.clone(), filter, after.map(|place| place.0));
+        let watcher = watcher.map_err(error::watching)?;
+        let batches = stream::unfold(Some(watcher), |watcher| async move {
+            let mut watcher = watcher?;
+            match watcher.next().await? {
+                Ok(records) => Some((Ok(records), Some(watcher))),
+                // Told once; then there is nothing more to follow.
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        Ok(batches.flat_map(move |batch| {
+            let events: Vec<Result<RegistryEvent>> = match batch {
+                Ok(records) => {
+                    records.into_iter().filter_map(|record| RegistryEvent::of(record, &views)).map(Ok).collect()
+                }
+                Err(error) => vec![Err(error::watching(error))],
+            };
+            stream::iter(events)
+        }))
+    }
+}

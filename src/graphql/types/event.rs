@@ -1,0 +1,472 @@
+//! Changes as clients see them: one type for each kind, with the thing that changed as of that change.
+
+use super::super::error::earlier;
+use super::super::paging::{Connection, Page, PageArgs, Total};
+use super::super::scalars::{DateTime, Sequence};
+use super::super::{Services, View, error};
+use super::contract::{Contract, ContractCollision};
+use super::node::Node;
+use super::tool::Tool;
+use crate::log::{Filter, Range, ReadError, Record};
+use crate::model::{self, Change, CollisionKey, EventId, NodeId, RegistryId, ToolKey};
+use crate::registry::view::Views;
+use async_graphql::{Enum, InputObject, Interface, Object, Result};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The kinds of change.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "model::EventKind")]
+pub enum EventType {
+    /// A contract of new content.
+    ContractRegistered,
+    /// A new node.
+    NodeRegistered,
+    /// A node says something else of itself, became live, or drains.
+    NodeUpdated,
+    /// A lapsed node is back.
+    NodeRejoined,
+    /// A registration lapsed.
+    NodeExpired,
+    /// A registration that lapsed while the registry was down is kept a while longer, once.
+    NodeGraceGranted,
+    /// A node is no longer known.
+    NodeDeregistered,
+    /// A node offers a tool that it did not, or offers it otherwise.
+    ToolRegistered,
+    /// A node no longer offers a tool.
+    ToolRemoved,
+    /// A node's offer of a tool lapsed.
+    ToolExpired,
+    /// Two nodes say different things under one name and version.
+    ContractCollision,
+    /// A validator said something of a node.
+    TrustChanged,
+}
+
+/// What every change has.
+#[derive(Clone)]
+pub struct Base {
+    record: Arc<Record>,
+    registry: RegistryId,
+    views: Arc<Views>,
+}
+
+impl Base {
+    /// The version that has this change and all of its command.
+    async fn after(&self) -> Result<View> {
+        self.views.at(self.record.sequence).await.map_err(earlier)
+    }
+
+    /// The version just before the change's command.
+    async fn before(&self) -> Result<View> {
+        self.views.at(self.record.entry_first.previous()).await.map_err(earlier)
+    }
+
+    fn node_id(&self) -> Option<NodeId> {
+        self.record.change.node()
+    }
+
+    async fn node_after(&self) -> Result<Node> {
+        let view = self.after().await?;
+        self.node_id().and_then(|id| Node::by_id(&view, id)).ok_or_else(vanished)
+    }
+
+    async fn node_before(&self) -> Result<Node> {
+        let view = self.before().await?;
+        self.node_id().and_then(|id| Node::by_id(&view, id)).ok_or_else(vanished)
+    }
+
+    fn tool_key(&self) -> Option<&ToolKey> {
+        match &self.record.change {
+            Change::ToolRegistered { offer } => Some(&offer.definition.key),
+            Change::ToolRemoved { tool, .. } | Change::ToolExpired { tool, .. } => Some(tool),
+            _ => None,
+        }
+    }
+
+    fn tool(&self, view: &View) -> Result<Tool> {
+        self.tool_key().and_then(|key| Tool::by_key(view, key)).ok_or_else(vanished)
+    }
+}
+
+/// The thing that a change is about is not in the version that must have it: a defect.
+fn vanished() -> async_graphql::Error {
+    error::internal(&std::io::Error::other("what a change is about is not in the state that reflects it"))
+}
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident { $($body:tt)* })*) => {$(
+        #[doc = concat!("See the schema: `", stringify!($name), "`.")]
+        pub struct $name(Base);
+
+        $(#[$doc])*
+        #[Object]
+        impl $name {
+            /// The change's place in the log.
+            async fn sequence(&self) -> Sequence {
+                Sequence(self.0.record.sequence)
+            }
+            /// The same for the same change, at every reading.
+            async fn id(&self) -> Uuid {
+                EventId::of(self.0.registry, self.0.record.sequence).0
+            }
+            /// What kind of change it is.
+            #[graphql(name = "type")]
+            async fn kind(&self) -> Result<EventType> {
+                event_type(&self.0.record.change)
+            }
+            /// When it was made.
+            async fn time(&self) -> DateTime {
+                DateTime(self.0.record.origin.time)
+            }
+            /// Who made it: a principal; anonymous where no access is configured, registry for what the registry
+            /// does by itself.
+            async fn actor(&self) -> String {
+                self.0.record.origin.actor.principal.clone()
+            }
+            /// What the caller called the whole undertaking; null where it did not.
+            async fn correlation_id(&self) -> Option<String> {
+                self.0.record.origin.correlation_id.clone()
+            }
+            /// The node that the change is about; null where it is about none.
+            async fn node_id(&self) -> Option<Uuid> {
+                self.0.node_id().map(|id| id.0)
+            }
+            /// The details of the change, by name.
+            async fn metadata(&self) -> Value {
+                metadata(&self.0.record.change)
+            }
+            $($body)*
+        }
+    )*};
+}
+
+events! {
+    /// A contract of a content that nobody held until now.
+    ContractRegistered {
+        /// The contract.
+        async fn contract(&self) -> Result<Contract> {
+            let view = self.0.after().await?;
+            match &self.0.record.change {
+                Change::ContractRegistered { contract } => Contract::by_hash(&view, contract.hash),
+                _ => None,
+            }
+            .ok_or_else(vanished)
+        }
+    }
+
+    /// A node that was not known until now.
+    NodeRegistered {
+        /// The node as it then was.
+        async fn node(&self) -> Result<Node> {
+            self.0.node_after().await
+        }
+        /// True: the node was not known before.
+        async fn created(&self) -> bool {
+            true
+        }
+    }
+
+    /// A node says something else of itself, became live, or drains.
+    NodeUpdated {
+        /// The node as it then was.
+        async fn node(&self) -> Result<Node> {
+            self.0.node_after().await
+        }
+    }
+
+    /// A node whose registration had lapsed is back.
+    NodeRejoined {
+        /// The node as it then was.
+        async fn node(&self) -> Result<Node> {
+            self.0.node_after().await
+        }
+    }
+
+    /// A registration lapsed.
+    NodeExpired {
+        /// The node as it then was.
+        async fn node(&self) -> Result<Node> {
+            self.0.node_after().await
+        }
+    }
+
+    /// A registration that lapsed while the registry was down is kept a while longer, once.
+    NodeGraceGranted {
+        /// The node as it then was.
+        async fn node(&self) -> Result<Node> {
+            self.0.node_after().await
+        }
+    }
+
+    /// A node is no longer known.
+    NodeDeregistered {
+        /// The node as it last was.
+        async fn node(&self) -> Result<Node> {
+            self.0.node_before().await
+        }
+    }
+
+    /// A node offers a tool that it did not, or offers it otherwise.
+    ToolRegistered {
+        /// The tool as it then was.
+        async fn tool(&self) -> Result<Tool> {
+            self.0.tool(&self.0.after().await?)
+        }
+        /// The node that offers it, as it then was.
+        async fn node(&self) -> Result<Node> {
+            self.0.node_after().await
+        }
+    }
+
+    /// A node no longer offers a tool.
+    ToolRemoved {
+        /// The tool as it last was with that offer.
+        async fn tool(&self) -> Result<Tool> {
+            self.0.tool(&self.0.before().await?)
+        }
+        /// The node that offered it, as it last was.
+        async fn node(&self) -> Result<Node> {
+            self.0.node_before().await
+        }
+    }
+
+    /// A node's offer of a tool lapsed.
+    ToolExpired {
+        /// The tool as it last was with that offer.
+        async fn tool(&self) -> Result<Tool> {
+            self.0.tool(&self.0.before().await?)
+        }
+        /// The node that offered it, as it last was.
+        async fn node(&self) -> Result<Node> {
+            self.0.node_before().await
+        }
+    }
+
+    /// Two nodes say different things under one name and version.
+    ContractCollisionFound {
+        /// The collision as it then was.
+        async fn collision(&self) -> Result<ContractCollision> {
+            let view = self.0.after().await?;
+            let Change::CollisionFound { collision, .. } = &self.0.record.change else { return Err(vanished()) };
+            let since = view.collisions.get(collision).copied().ok_or_else(vanished)?;
+            Ok(ContractCollision { view, key: collision.clone(), since })
+        }
+        /// The node whose word differs from an earlier one's, as it then was.
+        async fn node(&self) -> Result<Node> {
+            self.0.node_after().await
+        }
+    }
+
+    /// A validator said something of a node.
+    TrustChanged {
+        /// The node as it then was.
+        async fn node(&self) -> Result<Node> {
+            self.0.node_after().await
+        }
+    }
+}
+
+/// One change in the registry's log, as clients see it; each kind is a type of its own with the thing that changed.
+#[derive(Interface)]
+#[graphql(
+    field(name = "sequence", ty = "Sequence", desc = "The change's place in the log."),
+    field(name = "id", ty = "Uuid", desc = "The same for the same change, at every reading."),
+    field(name = "type", method = "kind", ty = "EventType", desc = "What kind of change it is."),
+    field(name = "time", ty = "DateTime", desc = "When it was made."),
+    field(
+        name = "actor",
+        ty = "String",
+        desc = "Who made it: a principal; anonymous where no access is configured, registry for what the registry does by itself."
+    ),
+    field(
+        name = "correlation_id",
+        ty = "Option<String>",
+        desc = "What the caller called the whole undertaking; null where it did not."
+    ),
+    field(
+        name = "node_id",
+        ty = "Option<Uuid>",
+        desc = "The node that the change is about; null where it is about none."
+    ),
+    field(name = "metadata", ty = "Value", desc = "The details of the change, by name.")
+)]
+pub enum RegistryEvent {
+    ContractRegistered(ContractRegistered),
+    NodeRegistered(NodeRegistered),
+    NodeUpdated(NodeUpdated),
+    NodeRejoined(NodeRejoined),
+    NodeExpired(NodeExpired),
+    NodeGraceGranted(NodeGraceGranted),
+    NodeDeregistered(NodeDeregistered),
+    ToolRegistered(ToolRegistered),
+    ToolRemoved(ToolRemoved),
+    ToolExpired(ToolExpired),
+    ContractCollisionFound(ContractCollisionFound),
+    TrustChanged(TrustChanged),
+}
+
+fn event_type(change: &Change) -> Result<EventType> {
+    match change.event_kind() {
+        Some(kind) => Ok(kind.into()),
+        // The log gives watchers only changes that have a kind.
+        None => Err(error::refuse(error::ErrorCode::Internal, "a change without a kind was shown", json!({}))),
+    }
+}
+
+impl RegistryEvent {
+    pub(in crate::graphql) fn of(record: Arc<Record>, views: &Arc<Views>) -> Option<Self> {
+        let change = record.change.event_kind()?;
+        let base = Base { record, registry: views.registry_id(), views: views.clone() };
+        use model::EventKind;
+        Some(match change {
+            EventKind::ContractRegistered => ContractRegistered(base).into(),
+            EventKind::NodeRegistered => NodeRegistered(base).into(),
+            EventKind::NodeUpdated => NodeUpdated(base).into(),
+            EventKind::NodeRejoined => NodeRejoined(base).into(),
+            EventKind::NodeExpired => NodeExpired(base).into(),
+            EventKind::NodeGraceGranted => NodeGraceGranted(base).into(),
+            EventKind::NodeDeregistered => NodeDeregistered(base).into(),
+            EventKind::ToolRegistered => ToolRegistered(base).into(),
+            EventKind::ToolRemoved => ToolRemoved(base).into(),
+            EventKind::ToolExpired => ToolExpired(base).into(),
+            EventKind::ContractCollision => ContractCollisionFound(base).into(),
+            EventKind::TrustChanged => TrustChanged(base).into(),
+        })
+    }
+}
+
+fn metadata(change: &Change) -> Value {
+    match change {
+        Change::ContractRegistered { contract } => json!({
+            "name": contract.name.as_str(), "version": contract.version.as_str(), "hash": contract.hash.to_string(),
+        }),
+        Change::NodeRegistered { declared, status, ttl, .. } => json!({
+            "name": declared.name.as_str(),
+            "live": status.is_live(),
+            "ttlSeconds": ttl.map(model::Ttl::as_seconds),
+        }),
+        Change::NodeUpdated { declared, status, ttl, trust_reset, .. } => json!({
+            "name": declared.name.as_str(),
+            "draining": *status == model::NodeStatus::Draining,
+            "ttlSeconds": ttl.map(model::Ttl::as_seconds),
+            "trustReset": trust_reset,
+        }),
+        Change::NodeRejoined { ttl, .. } | Change::NodeSeen { ttl, .. } => {
+            json!({ "ttlSeconds": ttl.map(model::Ttl::as_seconds) })
+        }
+        Change::NodeExpired { .. } => json!({}),
+        Change::NodeGraceGranted { until, .. } => json!({ "until": until.to_string() }),
+        Change::NodeDeregistered { reason, .. } => json!({ "reason": reason }),
+        Change::ToolRegistered { offer } => json!({
+            "name": offer.definition.key.name.as_str(),
+            "version": offer.definition.key.version.as_str(),
+            "definitionHash": offer.definition.hash.to_string(),
+        }),
+        Change::ToolRemoved { tool, .. } | Change::ToolExpired { tool, .. } => {
+            json!({ "name": tool.name.as_str(), "version": tool.version.as_str() })
+        }
+        Change::CollisionFound { collision, .. } => match collision {
+            CollisionKey::Contract(name, version) => {
+                json!({ "subject": "CONTRACT", "name": name.as_str(), "version": version.as_str() })
+            }
+            CollisionKey::Tool(name, version) => {
+                json!({ "subject": "TOOL", "name": name.as_str(), "version": version.as_str() })
+            }
+        },
+        Change::TrustChanged { verdict, lifecycle, .. } => json!({
+            "validatorId": verdict.validator.0,
+            "state": format!("{:?}", verdict.state).to_uppercase(),
+            "score": verdict.score,
+            "failureModes": verdict.failure_modes,
+            "lifecycle": lifecycle.map(|lifecycle| format!("{lifecycle:?}").to_uppercase()),
+        }),
+    }
+}
+
+/// Which changes. Absent fields let everything through; those that are given must all hold.
+#[derive(InputObject, Default, Clone)]
+pub struct EventFilter {
+    /// Of one of these kinds.
+    types: Option<Vec<EventType>>,
+    /// About this node.
+    node_id: Option<Uuid>,
+    /// About tools of this name, in any version.
+    tool: Option<String>,
+    /// Of this undertaking.
+    correlation_id: Option<String>,
+    /// Made at this instant or later.
+    since: Option<DateTime>,
+    /// Made before this instant.
+    until: Option<DateTime>,
+}
+
+impl EventFilter {
+    pub(in crate::graphql) fn read(self) -> Filter {
+        Filter {
+            kinds: self.types.unwrap_or_default().into_iter().map(Into::into).collect(),
+            node: self.node_id.map(NodeId),
+            tool: self.tool,
+            correlation_id: self.correlation_id,
+            since: self.since.map(|time| time.0),
+            until: self.until.map(|time| time.0),
+        }
+    }
+}
+
+/// A page of the registry's history, oldest first.
+pub(in crate::graphql) async fn list(
+    services: &Services,
+    view: &View,
+    filter: Filter,
+    args: &PageArgs,
+) -> Result<Connection<RegistryEvent>> {
+    let page: Page<model::Sequence> = args.page()?;
+    let (views, upto) = (services.views.clone(), view.sequence);
+    let oldest = blocking(&views, |views| views.log().pruned_upto()).await?;
+    let range = Range {
+        after: page.after.unwrap_or(oldest),
+        upto: page.before.map_or(upto, |before| before.previous().min(upto)),
+        backward: page.backward,
+        limit: page.limit + 1,
+    };
+    let of_find = filter.clone();
+    let mut found = blocking(&views, move |views| views.log().find(&of_find, range)).await?;
+    if page.backward {
+        found.reverse();
+    }
+    let total: Total = {
+        let views = views.clone();
+        Box::new(move || {
+            let (views, filter) = (views.clone(), filter.clone());
+            Box::pin(async move {
+                let count = blocking(&views, move |views| views.log().count(&filter, upto)).await?;
+                Ok(usize::try_from(count).unwrap_or(usize::MAX))
+            })
+        })
+    };
+    let events = found.into_iter().filter_map(|record| {
+        let sequence = record.sequence;
+        Some((sequence, RegistryEvent::of(Arc::new(record), &views)?))
+    });
+    Ok(page.take(events.collect::<Vec<_>>().into_iter(), total))
+}
+
+async fn blocking<T: Send + 'static>(
+    views: &Arc<Views>,
+    read: impl FnOnce(&Views) -> Result<T, ReadError> + Send + 'static,
+) -> Result<T> {
+    let views = views.clone();
+    let read = tokio::task::spawn_blocking(move || read(&views)).await;
+    match read.map_err(|panicked| ReadError::Failed(panicked.into())).and_then(|read| read) {
+        Ok(value) => Ok(value),
+        Err(ReadError::Pruned { oldest }) => Err(error::refuse(
+            error::ErrorCode::CursorExpired,
+            format!("changes up to {oldest} are no longer kept: go on from there"),
+            json!({ "oldest": oldest.0 }),
+        )),
+        Err(error) => Err(error::internal(&error)),
+    }
+}

@@ -1,0 +1,12 @@
+//! What clients see, one file a thing: object, filter, order and inputs together.
+
+pub mod contract;
+pub mod event;
+pub mod graph;
+pub mod node;
+pub mod port;
+pub mod register;
+pub mod registry;
+pub mod tool;
+pub mod topic;
+pub mod trust;

@@ -1,0 +1,109 @@
+//! Addresses that a node serves, and its places on buses.
+
+use super::super::error::invalid;
+use crate::model::{self, NAME_LEN_MAX, TopicName};
+use async_graphql::{Enum, InputObject, Object, Result};
+
+/// How an address is spoken to.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "model::PortProtocol")]
+pub enum PortProtocol {
+    /// A TCP connection.
+    Tcp,
+    /// UDP datagrams.
+    Udp,
+    /// ZeroMQ.
+    Zmq,
+    /// A socket on the same host.
+    Ipc,
+    /// NATS JetStream.
+    Jetstream,
+    /// Redis.
+    Redis,
+    /// gRPC.
+    Grpc,
+    /// HTTP.
+    Http,
+    /// A websocket.
+    Websocket,
+}
+
+/// An address that a node serves, or its place on a bus.
+pub struct NodePort(pub model::NodePort);
+
+/// An address that a node serves, or its place on a bus.
+#[Object]
+impl NodePort {
+    /// Its name within the node, e.g. metrics.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+    /// How it is spoken to.
+    async fn protocol(&self) -> PortProtocol {
+        self.0.protocol.into()
+    }
+    /// The port number, 1 to 65535; null where there is none.
+    async fn port(&self) -> Option<i32> {
+        self.0.port.map(i32::from)
+    }
+    /// The topic; null for what is no place on a bus.
+    async fn topic(&self) -> Option<&str> {
+        self.0.topic.as_ref().map(TopicName::as_str)
+    }
+    /// The name of the bus; null for what is no place on a bus.
+    async fn bus_name(&self) -> Option<&str> {
+        self.0.bus.as_deref()
+    }
+    /// The whole address; null where the node did not give one.
+    async fn endpoint_uri(&self) -> Option<&str> {
+        self.0.endpoint_uri.as_deref()
+    }
+}
+
+/// An address that a node serves, or its place on a bus.
+#[derive(InputObject)]
+pub struct NodePortInput {
+    /// Its name within the node, e.g. metrics: 1 to 255 characters.
+    name: String,
+    /// How it is spoken to.
+    protocol: PortProtocol,
+    /// The port number, 1 to 65535.
+    port: Option<i32>,
+    /// The topic, for a place on a bus.
+    topic: Option<String>,
+    /// The name of the bus, for a place on a bus.
+    bus: Option<String>,
+    /// The whole address.
+    endpoint_uri: Option<String>,
+}
+
+impl NodePortInput {
+    /// `path` says where it was given, for errors.
+    pub(in crate::graphql) fn read(self, path: &str) -> Result<model::NodePort> {
+        let field = |name: &str| format!("{path}.{name}");
+        let bounded = |name: &str, text: &str| match text.chars().count() {
+            0 => Err(invalid(&field(name), "is empty")),
+            length if length > NAME_LEN_MAX => {
+                Err(invalid(&field(name), format!("has {length} characters; the most is {NAME_LEN_MAX}")))
+            }
+            _ => Ok(()),
+        };
+        bounded("name", &self.name)?;
+        self.bus.as_deref().map_or(Ok(()), |bus| bounded("bus", bus))?;
+        self.endpoint_uri.as_deref().map_or(Ok(()), |uri| bounded("endpointUri", uri))?;
+        let port = match self.port.map(u16::try_from) {
+            None => None,
+            Some(Ok(port)) if port > 0 => Some(port),
+            Some(_) => return Err(invalid(&field("port"), "is no port number, 1 to 65535")),
+        };
+        let topic = self.topic.as_deref().map(TopicName::try_new).transpose();
+        Ok(model::NodePort {
+            name: self.name,
+            protocol: self.protocol.into(),
+            port,
+            topic: topic.map_err(|error| invalid(&field("topic"), error))?,
+            bus: self.bus,
+            endpoint_uri: self.endpoint_uri,
+        })
+    }
+}

@@ -1,0 +1,245 @@
+//! Tools: the object, and which tools a list has.
+
+use super::super::View;
+use super::super::error::invalid;
+use super::super::paging::{Connection, Page, PageArgs, Rank, Total, total};
+use super::super::scalars::DateTime;
+use super::contract::Contract;
+use super::node::Node;
+use crate::model::{self, NodeId, OfferSource, ToolKey, ToolName, TrustState, Version};
+use crate::registry::state::State;
+use async_graphql::{Enum, InputObject, Object, Result};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use uuid::Uuid;
+use wildmatch::WildMatch;
+
+/// How a call reaches a provider.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "model::ToolTransport")]
+pub enum ToolTransport {
+    /// Over this registry's own websocket.
+    #[graphql(name = "GRAPHQL")]
+    GraphQl,
+    /// Over an event bus.
+    Bus,
+    /// By an HTTP request to the provider's endpoint.
+    Http,
+    /// By the Model Context Protocol.
+    Mcp,
+}
+
+/// Something that can be called by name.
+#[derive(Clone)]
+pub struct Tool {
+    pub(in crate::graphql) view: View,
+    pub(in crate::graphql) tool: Arc<model::Tool>,
+}
+
+impl Tool {
+    pub(in crate::graphql) fn by_key(view: &View, key: &ToolKey) -> Option<Tool> {
+        view.tools.get(key).map(|tool| Tool { view: view.clone(), tool: tool.clone() })
+    }
+
+    /// The tool of this name: in this version, else the highest release, else the highest version.
+    pub(in crate::graphql) fn find(view: &View, name: &str, version: Option<&str>) -> Result<Option<Tool>> {
+        let Ok(name) = ToolName::try_new(name) else { return Ok(None) };
+        let tool = match version {
+            None => view.tool_named(&name),
+            Some(version) => {
+                let version = Version::try_new(version).map_err(|error| invalid("version", error))?;
+                view.tools.get(&ToolKey { name, version })
+            }
+        };
+        Ok(tool.map(|tool| Tool { view: view.clone(), tool: tool.clone() }))
+    }
+}
+
+/// Something that can be called by name and version, offered by one node or several. Where providers disagree on what
+/// it promises, the earliest offer's word counts; see contractCollisions.
+#[Object]
+impl Tool {
+    /// The same for the same name and version, everywhere.
+    async fn id(&self) -> Uuid {
+        self.tool.key.id().0
+    }
+    /// The name, without the version.
+    async fn name(&self) -> &str {
+        self.tool.key.name.as_str()
+    }
+    /// The version; where the provider gave none, its own, else 0.0.0.
+    async fn version(&self) -> &str {
+        self.tool.key.version.as_str()
+    }
+    /// What it does, for people and agents; null where the provider did not say.
+    async fn description(&self) -> Option<&str> {
+        self.tool.definition().description.as_deref()
+    }
+    /// In the order given, each once.
+    async fn tags(&self) -> &[String] {
+        &self.tool.definition().tags
+    }
+    /// JSON Schema (2020-12) of the arguments; null where the provider declared none.
+    async fn input_schema(&self) -> Option<&serde_json::Value> {
+        self.tool.definition().input_schema.as_ref()
+    }
+    /// JSON Schema (2020-12) of the result; null where the provider declared none.
+    async fn output_schema(&self) -> Option<&serde_json::Value> {
+        self.tool.definition().output_schema.as_ref()
+    }
+    /// The error codes a call may fail with, as far as the provider says.
+    async fn error_codes(&self) -> &[String] {
+        &self.tool.definition().error_codes
+    }
+    /// The contract that declares the tool; null where it was registered by fields.
+    async fn contract(&self) -> Option<Contract> {
+        let offer = self.tool.offers.first().filter(|offer| offer.source == OfferSource::Contract)?;
+        Contract::by_hash(&self.view, self.view.node(offer.node)?.declared.contract?)
+    }
+    /// Who offers it, the earliest first.
+    async fn providers(
+        &self,
+        #[graphql(default_with = "Some(false)", desc = "Only nodes whose trust is TRUSTED or VERIFIED.")]
+        trusted_only: Option<bool>,
+    ) -> Vec<ToolProvider> {
+        let offers = self.tool.offers.iter();
+        let providers = offers.filter_map(|offer| {
+            let node = Node::by_id(&self.view, offer.node)?;
+            Some(ToolProvider { node, offer: offer.clone() })
+        });
+        providers.filter(|provider| !trusted_only.unwrap_or(false) || is_trusted(&provider.node.node)).collect()
+    }
+}
+
+fn is_trusted(node: &model::Node) -> bool {
+    node.trust.state() >= TrustState::Trusted
+}
+
+/// One node's offer of a tool.
+pub struct ToolProvider {
+    node: Node,
+    offer: model::Offer,
+}
+
+/// One node's offer of a tool.
+#[Object]
+impl ToolProvider {
+    /// Who offers it.
+    async fn node(&self) -> &Node {
+        &self.node
+    }
+    /// How calls reach it.
+    async fn transport(&self) -> ToolTransport {
+        self.offer.transport.into()
+    }
+    /// The provider's address for this tool; null where the transport needs none.
+    async fn endpoint(&self) -> Option<&str> {
+        self.offer.endpoint.as_deref()
+    }
+    /// When this offer was first made.
+    async fn registered_at(&self) -> DateTime {
+        DateTime(self.offer.registered_at)
+    }
+    /// When the offer lapses unless a heartbeat of its node renews it; null where it lasts as long as the node.
+    async fn expires_at(&self) -> Option<DateTime> {
+        self.offer.expires_at.map(DateTime)
+    }
+    /// How many calls it takes at once; null where it did not say.
+    async fn max_in_flight(&self) -> Option<u32> {
+        self.offer.max_in_flight
+    }
+    /// Whether the node is ONLINE.
+    async fn healthy(&self) -> bool {
+        self.node.node.status == model::NodeStatus::Online
+    }
+}
+
+/// Which tools. Absent fields let everything through; those that are given must all hold.
+#[derive(InputObject, Default, Clone)]
+pub struct ToolFilter {
+    /// With all of these words, or words that begin so, in name, tags or description; best match first.
+    search: Option<String>,
+    /// With this tag, in the same case.
+    tag: Option<String>,
+    /// That this node offers.
+    node_id: Option<Uuid>,
+    /// True: only those that a node offers whose trust is TRUSTED or VERIFIED.
+    trusted_only: Option<bool>,
+    /// True: only those that some ONLINE node offers; false: only those that none does.
+    has_provider: Option<bool>,
+    /// With a name that matches: * is any characters, ? is one; in the same case.
+    name_pattern: Option<String>,
+}
+
+impl ToolFilter {
+    fn matcher(&self) -> impl Fn(&State, &model::Tool) -> bool + Send + Sync + 'static {
+        let (tag, node) = (self.tag.clone(), self.node_id.map(NodeId));
+        let (trusted_only, has_provider) = (self.trusted_only.unwrap_or(false), self.has_provider);
+        let pattern = self.name_pattern.as_deref().map(WildMatch::new);
+        move |state, tool| {
+            let any_provider = |fits: fn(&model::Node) -> bool| {
+                tool.offers.iter().filter_map(|offer| state.node(offer.node)).any(|node| fits(node))
+            };
+            tag.as_ref().is_none_or(|tag| tool.definition().tags.contains(tag))
+                && node.is_none_or(|node| tool.offers.iter().any(|offer| offer.node == node))
+                && (!trusted_only || any_provider(is_trusted))
+                && has_provider
+                    .is_none_or(|wanted| any_provider(|node| node.status == model::NodeStatus::Online) == wanted)
+                && pattern.as_ref().is_none_or(|pattern| pattern.matches(tool.key.name.as_str()))
+        }
+    }
+
+    fn is_everything(&self) -> bool {
+        self.search.is_none()
+            && self.tag.is_none()
+            && self.node_id.is_none()
+            && !self.trusted_only.unwrap_or(false)
+            && self.has_provider.is_none()
+            && self.name_pattern.is_none()
+    }
+}
+
+/// A page of the tools that match: best match first where words are searched, else by name and version.
+pub(in crate::graphql) fn list(view: &View, filter: ToolFilter, args: &PageArgs) -> Result<Connection<Tool>> {
+    let matches = filter.matcher();
+    let object = |tool: &Arc<model::Tool>| Tool { view: view.clone(), tool: tool.clone() };
+    if let Some(words) = &filter.search {
+        let page: Page<Rank> = args.page()?;
+        let total = count(view, filter.clone());
+        let Some(bounds) = page.bounds() else { return Ok(page.take(std::iter::empty(), total)) };
+        let mut ranked: BTreeMap<Rank, Tool> = BTreeMap::new();
+        for (id, score) in view.tool_words.search(words) {
+            let key = view.tool_ids.get(&model::ToolId(id));
+            let Some(tool) = key.and_then(|key| view.tools.get(key)).filter(|tool| matches(view, tool)) else {
+                continue;
+            };
+            let name = tool.key.name.to_string();
+            ranked.insert(Rank { score: Reverse(score), name, id }, object(tool));
+        }
+        return Ok(page.take(ranked.range(bounds).map(|(rank, tool)| (rank.clone(), tool.clone())), total));
+    }
+    let page: Page<ToolKey> = args.page()?;
+    let total = count(view, filter);
+    let Some(bounds) = page.bounds() else { return Ok(page.take(std::iter::empty(), total)) };
+    let walk = view.tools.range(bounds).filter(|(_, tool)| matches(view, tool));
+    Ok(page.take(walk.map(|(key, tool)| (key.clone(), object(tool))), total))
+}
+
+fn count(view: &View, filter: ToolFilter) -> Total {
+    let view = view.clone();
+    total(move || {
+        if filter.is_everything() {
+            return view.tools.len();
+        }
+        let matches = filter.matcher();
+        match &filter.search {
+            None => view.tools.values().filter(|tool| matches(&view, tool)).count(),
+            Some(words) => {
+                let found = view.tool_words.search(words).into_keys();
+                let tools = found.filter_map(|id| view.tools.get(view.tool_ids.get(&model::ToolId(id))?));
+                tools.filter(|tool| matches(&view, tool)).count()
+            }
+        }
+    })
+}

@@ -1,0 +1,405 @@
+//! GraphQL over websocket, by the graphql-transport-ws protocol
+//! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>).
+//!
+//! One task reads, one writes, each operation runs in its own. What operations send waits in one bounded queue; an
+//! operation whose answer does not fit waits, and a watcher that waits reads on from the log later: nothing piles
+//! up, and nothing is lost. Frames that wait leave in one flush.
+
+use super::Parts;
+use crate::graphql::{Caller, Documents, Kind};
+use async_graphql::{Response, ServerError, Variables};
+use axum::extract::WebSocketUpgrade;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use axum::response::Response as HttpResponse;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+const PROTOCOL: &str = "graphql-transport-ws";
+/// How long a client may take to say connection_init.
+const INIT_WAIT: Duration = Duration::from_secs(10);
+/// How often a silent peer is asked whether it is there.
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// How long a peer may say nothing at all, not even that it is there.
+const SILENCE_MAX: Duration = Duration::from_secs(90);
+/// How many frames may wait for one peer.
+const QUEUE_LEN_MAX: usize = 64;
+/// How many frames leave in one flush at most.
+const FLUSHED_AT_ONCE: usize = 64;
+/// How long a close frame may take to leave.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// The most bytes of a close reason (RFC 6455: 125, less two for the code).
+const CLOSE_REASON_LEN_MAX: usize = 123;
+
+pub(super) fn upgrade(upgrade: WebSocketUpgrade, parts: Parts, caller: Caller) -> HttpResponse {
+    let upgrade = upgrade
+        .protocols([PROTOCOL])
+        .max_message_size(parts.limits.body_bytes_max)
+        .max_frame_size(parts.limits.body_bytes_max);
+    let spoken = upgrade.selected_protocol().is_some();
+    upgrade.on_upgrade(move |socket| async move {
+        if spoken {
+            Connection::serve(socket, parts, caller).await;
+        } else {
+            let (sink, _) = socket.split();
+            close(sink, Close::new(4406, "Subprotocol not acceptable")).await;
+        }
+    })
+}
+
+/// Why a connection ends.
+struct Close {
+    code: u16,
+    reason: String,
+}
+
+impl Close {
+    fn new(code: u16, reason: impl Into<String>) -> Self {
+        let mut reason: String = reason.into();
+        if reason.len() > CLOSE_REASON_LEN_MAX {
+            let end = (0..=CLOSE_REASON_LEN_MAX).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
+            reason.truncate(end);
+        }
+        Close { code, reason }
+    }
+
+    fn invalid(reason: impl Into<String>) -> Self {
+        Close::new(4400, reason)
+    }
+}
+
+async fn close(mut sink: SplitSink<WebSocket, Message>, close: Close) {
+    let frame = CloseFrame { code: close.code, reason: Utf8Bytes::from(close.reason) };
+    // The peer may be gone already.
+    let _ = timeout(CLOSE_WAIT, sink.send(Message::Close(Some(frame)))).await;
+}
+
+/// What a client says.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ClientMessage {
+    ConnectionInit {
+        #[serde(default)]
+        payload: Option<Value>,
+    },
+    Ping {
+        #[serde(default)]
+        payload: Option<Value>,
+    },
+    Pong {
+        #[serde(default)]
+        payload: Option<Value>,
+    },
+    Subscribe {
+        id: String,
+        payload: Operation,
+    },
+    Complete {
+        id: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Operation {
+    query: String,
+    #[serde(default)]
+    operation_name: Option<String>,
+    #[serde(default)]
+    variables: Option<serde_json::Map<String, Value>>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "read so that one that is no object is refused")]
+    extensions: Option<serde_json::Map<String, Value>>,
+}
+
+/// What the server says.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ServerMessage<'a> {
+    ConnectionAck,
+    Pong {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        payload: Option<Value>,
+    },
+    Next {
+        id: &'a str,
+        payload: &'a Response,
+    },
+    Error {
+        id: &'a str,
+        payload: &'a [ServerError],
+    },
+    Complete {
+        id: &'a str,
+    },
+}
+
+impl ServerMessage<'_> {
+    fn frame(&self) -> Message {
+        // Responses are made of JSON values, which always can be written.
+        Message::Text(serde_json::to_string(self).unwrap_or_default().into())
+    }
+}
+
+/// What goes to the task that writes.
+enum Outgoing {
+    Frame(Message),
+    /// The end of an operation that ended by itself: its id is free once this has left.
+    Last(Message, String, u64),
+}
+
+struct Connection {
+    parts: Parts,
+    caller: Caller,
+    outgoing: mpsc::Sender<Outgoing>,
+    /// The running operations by id, each with a number of its own.
+    operations: HashMap<String, (u64, JoinHandle<()>)>,
+    started: u64,
+    acknowledged: bool,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.operations.values().for_each(|(_, task)| task.abort());
+    }
+}
+
+impl Connection {
+    async fn serve(socket: WebSocket, parts: Parts, caller: Caller) {
+        let _open = parts.open.clone();
+        let (sink, stream) = socket.split();
+        let (outgoing, waiting) = mpsc::channel(QUEUE_LEN_MAX);
+        let (ended, mut freed) = mpsc::channel(QUEUE_LEN_MAX);
+        let mut writer = tokio::spawn(write(sink, waiting, ended));
+        let mut connection =
+            Connection { parts, caller, outgoing, operations: HashMap::new(), started: 0, acknowledged: false };
+        let reason = tokio::select! {
+            reason = connection.run(stream, &mut freed) => reason,
+            // The peer does not read any more.
+            _ = &mut writer => None,
+        };
+        drop(connection);
+        drop(freed);
+        if let Some(reason) = reason
+            && let Ok(Ok(sink)) = timeout(CLOSE_WAIT, writer).await
+        {
+            close(sink, reason).await;
+        }
+    }
+
+    /// Reads until the connection ends; answers why, unless the peer ended it.
+    async fn run(
+        &mut self,
+        mut stream: SplitStream<WebSocket>,
+        freed: &mut mpsc::Receiver<(String, u64)>,
+    ) -> Option<Close> {
+        let mut stopping = self.parts.stopping.clone();
+        let init_deadline = Instant::now() + INIT_WAIT;
+        let mut heard = Instant::now();
+        let mut ping = tokio::time::interval_at(heard + PING_EVERY, PING_EVERY);
+        loop {
+            let received = tokio::select! {
+                received = stream.next() => received,
+                Some((id, number)) = freed.recv() => {
+                    if self.operations.get(&id).is_some_and(|(current, _)| *current == number) {
+                        self.operations.remove(&id);
+                    }
+                    continue;
+                }
+                () = tokio::time::sleep_until(init_deadline), if !self.acknowledged => {
+                    return Some(Close::new(4408, "Connection initialisation timeout"));
+                }
+                _ = ping.tick() => {
+                    if heard.elapsed() > SILENCE_MAX {
+                        return Some(Close::new(1001, "Nothing was heard for too long"));
+                    }
+                    self.send(Message::Ping(Default::default())).await?;
+                    continue;
+                }
+                () = stopped(&mut stopping) => {
+                    return Some(Close::new(1001, "The registry is shutting down: connect again later"));
+                }
+            };
+            heard = Instant::now();
+            match received {
+                Some(Ok(Message::Text(text))) => {
+                    if let Err(reason) = self.receive(&text).await {
+                        return Some(reason);
+                    }
+                }
+                Some(Ok(Message::Binary(_))) => return Some(Close::invalid("Messages are text")),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Close(_))) | None => return None,
+                // Too large, not UTF-8, or the connection broke: said where it still can be.
+                Some(Err(error)) => return Some(Close::new(1002, error.to_string())),
+            }
+        }
+    }
+
+    async fn send(&self, message: Message) -> Option<()> {
+        self.outgoing.send(Outgoing::Frame(message)).await.ok()
+    }
+
+    async fn receive(&mut self, text: &str) -> Result<(), Close> {
+        let message: ClientMessage =
+            serde_json::from_str(text).map_err(|error| Close::invalid(format!("Invalid message received: {error}")))?;
+        match message {
+            ClientMessage::ConnectionInit { payload } => {
+                object_or_nothing(payload.as_ref())?;
+                if self.acknowledged {
+                    return Err(Close::new(4429, "Too many initialisation requests"));
+                }
+                self.acknowledged = true;
+                self.send(ServerMessage::ConnectionAck.frame()).await;
+            }
+            ClientMessage::Ping { payload } => {
+                object_or_nothing(payload.as_ref())?;
+                self.send(ServerMessage::Pong { payload }.frame()).await;
+            }
+            ClientMessage::Pong { payload } => object_or_nothing(payload.as_ref())?,
+            ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload).await?,
+            ClientMessage::Complete { id } => {
+                if let Some((_, task)) = self.operations.remove(&id) {
+                    task.abort();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn subscribe(&mut self, id: String, operation: Operation) -> Result<(), Close> {
+        if !self.acknowledged {
+            return Err(Close::new(4401, "Unauthorized"));
+        }
+        if id.is_empty() {
+            return Err(Close::invalid("Invalid message received: id is empty"));
+        }
+        if self.operations.contains_key(&id) {
+            return Err(Close::new(4409, format!("Subscriber for {id} already exists")));
+        }
+        let limit = self.parts.limits.operations_max;
+        if self.operations.len() >= limit {
+            let error = ServerError::new(format!("this connection runs {limit} operations, which is the most"), None);
+            self.send(ServerMessage::Error { id: &id, payload: &[error] }.frame()).await;
+            return Ok(());
+        }
+        self.started += 1;
+        let run = Run {
+            id: id.clone(),
+            number: self.started,
+            documents: self.parts.documents.clone(),
+            caller: self.caller.clone(),
+            outgoing: self.outgoing.clone(),
+        };
+        self.operations.insert(id, (self.started, tokio::spawn(run.run(operation))));
+        Ok(())
+    }
+}
+
+/// Waits until the server is about to stop.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // Ends as well where whoever would say so is gone.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+fn object_or_nothing(payload: Option<&Value>) -> Result<(), Close> {
+    match payload {
+        None | Some(Value::Null | Value::Object(_)) => Ok(()),
+        Some(_) => Err(Close::invalid("Invalid message received: payload is no object")),
+    }
+}
+
+/// One operation on its way.
+struct Run {
+    id: String,
+    number: u64,
+    documents: Arc<Documents>,
+    caller: Caller,
+    outgoing: mpsc::Sender<Outgoing>,
+}
+
+impl Run {
+    async fn run(self, operation: Operation) {
+        let Operation { query, operation_name, variables, .. } = operation;
+        let variables = Variables::from_json(Value::Object(variables.unwrap_or_default()));
+        let executable = match self.documents.prepare(&query, operation_name.as_deref(), variables).await {
+            Ok(executable) => executable,
+            Err(refused) => return self.fail(refused.errors()).await,
+        };
+        if executable.kind() != Kind::Subscription {
+            let response = self.documents.execute(executable, self.caller.clone()).await;
+            self.next(&response).await;
+            return self.complete().await;
+        }
+        let mut responses = self.documents.subscribe(executable, self.caller.clone());
+        let mut first = true;
+        while let Some(response) = responses.next().await {
+            // The field refused to begin: that is an error of the operation, not an event of it.
+            if first && response.data == async_graphql::Value::Null && !response.errors.is_empty() {
+                return self.fail(&response.errors).await;
+            }
+            first = false;
+            self.next(&response).await;
+        }
+        self.complete().await;
+    }
+
+    async fn next(&self, response: &Response) {
+        let frame = ServerMessage::Next { id: &self.id, payload: response }.frame();
+        // Refused only once the connection is over.
+        let _ = self.outgoing.send(Outgoing::Frame(frame)).await;
+    }
+
+    async fn fail(self, errors: &[ServerError]) {
+        let frame = ServerMessage::Error { id: &self.id, payload: errors }.frame();
+        self.last(frame).await;
+    }
+
+    async fn complete(self) {
+        let frame = ServerMessage::Complete { id: &self.id }.frame();
+        self.last(frame).await;
+    }
+
+    async fn last(self, frame: Message) {
+        let _ = self.outgoing.send(Outgoing::Last(frame, self.id, self.number)).await;
+    }
+}
+
+/// Writes what waits, many frames to a flush; gives the socket back when there is nothing more to come.
+async fn write(
+    mut sink: SplitSink<WebSocket, Message>,
+    mut waiting: mpsc::Receiver<Outgoing>,
+    ended: mpsc::Sender<(String, u64)>,
+) -> SplitSink<WebSocket, Message> {
+    let mut frames = Vec::with_capacity(FLUSHED_AT_ONCE);
+    while waiting.recv_many(&mut frames, FLUSHED_AT_ONCE).await > 0 {
+        let mut over = Vec::new();
+        for outgoing in frames.drain(..) {
+            let frame = match outgoing {
+                Outgoing::Frame(frame) => frame,
+                Outgoing::Last(frame, id, number) => {
+                    over.push((id, number));
+                    frame
+                }
+            };
+            if sink.feed(frame).await.is_err() {
+                return sink;
+            }
+        }
+        // The client may use an id again once it has read of its end: free it before that can be.
+        for ended_operation in over {
+            let _ = ended.send(ended_operation).await;
+        }
+        if sink.flush().await.is_err() {
+            return sink;
+        }
+    }
+    sink
+}

@@ -1,0 +1,91 @@
+//! The HTTP door: routes, and the GraphQL transports.
+//!
+//! The transports are our own: a request is refused before anything of it runs, with the status that the
+//! GraphQL-over-HTTP draft gives it, and websockets follow the graphql-transport-ws protocol to the letter.
+
+mod answer;
+mod graphql_http;
+mod graphql_ws;
+
+use crate::graphql::{Caller, Documents};
+use crate::model::Actor;
+use axum::Router;
+use axum::extract::{ConnectInfo, FromRef, Request, State, WebSocketUpgrade};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+/// What the transports allow.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The most bytes of a request body or websocket message.
+    pub body_bytes_max: usize,
+    /// How many operations one websocket runs at once.
+    pub operations_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { body_bytes_max: 4 * 1024 * 1024, operations_max: 256 }
+    }
+}
+
+/// What the routes work with.
+#[derive(Clone)]
+pub struct Parts {
+    /// Takes requests from text to answer.
+    pub documents: Arc<Documents>,
+    /// What the transports allow.
+    pub limits: Limits,
+    /// Turns true when the server is about to stop.
+    pub stopping: watch::Receiver<bool>,
+    /// Held by every websocket: closed when the last one is gone.
+    pub open: mpsc::Sender<()>,
+}
+
+impl FromRef<Parts> for Arc<Documents> {
+    fn from_ref(parts: &Parts) -> Self {
+        parts.documents.clone()
+    }
+}
+
+/// Every route.
+pub fn router(parts: Parts) -> Router {
+    Router::new().route("/", get(index)).route("/graphql", get(graphql_get).post(graphql_http::post)).with_state(parts)
+}
+
+async fn index() -> &'static str {
+    concat!(
+        "onex ",
+        env!("CARGO_PKG_VERSION"),
+        "\n\nGraphQL over HTTP and websocket: /graphql\nThe schema: run \"onex schema\"\nFrom the command line: onex \
+         --help\n"
+    )
+}
+
+/// A GET is a query, or the handshake of a websocket.
+async fn graphql_get(
+    State(parts): State<Parts>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+    request: Request,
+) -> Response {
+    let caller = caller(address, request.headers());
+    match upgrade {
+        Ok(upgrade) => graphql_ws::upgrade(upgrade, parts, caller),
+        Err(_) if !request.headers().contains_key("upgrade") => graphql_http::get(&parts, caller, request).await,
+        Err(rejection) => rejection.into_response(),
+    }
+}
+
+/// Who calls: without access control, whoever it is.
+fn caller(address: SocketAddr, headers: &HeaderMap) -> Caller {
+    let correlation_id = headers.get("x-correlation-id").and_then(|id| id.to_str().ok());
+    Caller {
+        actor: Actor::anonymous(Some(address.to_string())),
+        correlation_id: correlation_id.filter(|id| !id.is_empty()).map(str::to_owned),
+    }
+}
