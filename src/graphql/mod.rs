@@ -80,6 +80,6 @@ pub fn schema(services: Services) -> Schema {
 
 /// The schema in its definition language; needs no running registry.
 pub fn sdl() -> String {
-    let options = async_graphql::SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items();
+    let options = async_graphql::SDLExportOptions::new().prefer_single_line_descriptions();
     builder().finish().sdl_with_options(options)
 }

@@ -3,6 +3,8 @@
 //! One trait, several homes: `memory` for tests and throw-away registries, `sqlite` for a data directory.
 //! All pass one `conformance` suite. A home knows changes, never how they are decided or applied.
 
+#[cfg(test)]
+mod conformance;
 pub mod memory;
 pub mod record;
 pub mod sqlite;

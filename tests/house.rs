@@ -1,0 +1,138 @@
+//! The house's arrows: who may import whom. The drawing is in docs/architecture.md.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// For each room, the rooms that it may import.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("log", &["model"]),
+    ("registry", &["model", "log"]),
+    ("contracts", &["model", "registry"]),
+    ("graphql", &["model", "log", "registry", "contracts"]),
+    ("http", &["model", "graphql"]),
+    ("config", &["http"]),
+    ("app", &["model", "log", "registry", "graphql", "http", "config"]),
+    ("client", &[]),
+    ("cli", &["client", "app", "config", "graphql"]),
+];
+
+/// The pure part of the registry, and what it may import.
+const PURE: &[&str] = &[
+    "command",
+    "refusal",
+    "state",
+    "words",
+    "check",
+    "decide/mod",
+    "decide/attest",
+    "decide/lifetime",
+    "decide/register",
+    "apply/mod",
+    "apply/contract",
+    "apply/node",
+    "apply/tool",
+];
+/// What nothing pure may name.
+const IMPURE: &[&str] = &[
+    "crate::log",
+    "std::fs",
+    "std::io",
+    "std::net",
+    "std::thread",
+    "std::time",
+    "tokio",
+    "rusqlite",
+    "async_graphql",
+    "tracing",
+    "rand",
+];
+
+fn sources() -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = BTreeMap::new();
+    let mut ahead: Vec<PathBuf> = vec![root.clone()];
+    while let Some(path) = ahead.pop() {
+        if path.is_dir() {
+            ahead.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.strip_prefix(&root).unwrap().with_extension("").display().to_string();
+            found.insert(name, code_of(&fs::read_to_string(&path).unwrap()));
+        }
+    }
+    found
+}
+
+/// A source without its comments and without its tests.
+fn code_of(text: &str) -> String {
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// The rooms that a source names.
+fn rooms_named(code: &str) -> Vec<String> {
+    let after = code.split("crate::").skip(1);
+    let names = after
+        .filter(|rest| !rest.starts_with('{'))
+        .map(|rest| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>());
+    let mut rooms: Vec<String> = names.filter(|name| ARROWS.iter().any(|(room, _)| room == name)).collect();
+    rooms.sort();
+    rooms.dedup();
+    rooms
+}
+
+#[test]
+fn rooms_import_only_what_lies_below_them() {
+    let mut wrong = Vec::new();
+    for (file, code) in sources() {
+        let room = file.split('/').next().unwrap().to_owned();
+        let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == room) else {
+            assert!(["lib", "main"].contains(&room.as_str()), "src/{file}.rs stands in no room of tests/house.rs");
+            continue;
+        };
+        assert!(!code.contains("crate::{"), "src/{file}.rs: name each room in an import of its own");
+        let named = rooms_named(&code).into_iter();
+        wrong.extend(
+            named
+                .filter(|named| *named != room && !allowed.contains(&named.as_str()))
+                .map(|named| format!("src/{file}.rs imports {named}")),
+        );
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn deciding_and_applying_touch_nothing_outside() {
+    let sources = sources();
+    for file in PURE {
+        let code = &sources[&format!("registry/{file}")];
+        for impure in IMPURE {
+            assert!(!code.contains(impure), "src/registry/{file}.rs names {impure}");
+        }
+        for service in ["engine", "view", "watch", "keeper", "upkeep"] {
+            assert!(!code.contains(&format!("::{service}::")), "src/registry/{file}.rs names {service}");
+        }
+    }
+    let decided =
+        sources.keys().filter(|file| file.starts_with("registry/decide/") || file.starts_with("registry/apply/"));
+    for file in decided {
+        let name = file.strip_prefix("registry/").unwrap();
+        assert!(PURE.contains(&name), "src/{file}.rs is missing from the list of what is pure");
+    }
+    for (file, code) in sources.iter().filter(|(file, _)| file.starts_with("model/")) {
+        for impure in IMPURE {
+            assert!(!code.contains(impure), "src/{file}.rs names {impure}");
+        }
+    }
+}
+
+#[test]
+fn only_the_app_names_a_home_of_the_log() {
+    for (file, code) in sources() {
+        let may = file == "app" || file.starts_with("log/");
+        for home in ["log::sqlite", "log::memory", "rusqlite"] {
+            assert!(may || !code.contains(home), "src/{file}.rs names {home}");
+        }
+    }
+}

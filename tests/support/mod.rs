@@ -1,0 +1,42 @@
+//! What tests share: the real binary as a server, the registry in process with a clock turned by hand, seeds.
+
+pub mod registry;
+pub mod server;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long a condition may take to come true before the test fails.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A folder of real contracts beside the project; `None`, said on stderr, where it is absent.
+pub fn corpus(name: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus").join(name);
+    if path.is_dir() {
+        return path.canonicalize().ok();
+    }
+    eprintln!("PASSED OVER: {} is not there", path.display());
+    None
+}
+
+/// Waits until `look` finds something; fails the test, with `what`, when it takes too long.
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The seed of a random test: ONEX_TEST_SEED, or a new one. Printed, so that a failure can be repeated.
+pub fn seed() -> u64 {
+    let seed = match std::env::var("ONEX_TEST_SEED") {
+        Ok(text) => text.parse().expect("ONEX_TEST_SEED is a whole number"),
+        Err(_) => uuid::Uuid::new_v4().as_u64_pair().0,
+    };
+    println!("ONEX_TEST_SEED={seed}");
+    seed
+}

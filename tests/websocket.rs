@@ -1,0 +1,163 @@
+//! The graphql-transport-ws protocol, frame by frame.
+
+use crate::support::server::Server;
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    async fn open(server: &Server, protocol: Option<&str>) -> Self {
+        let mut request = format!("ws://{}/graphql", server.address()).into_client_request().unwrap();
+        if let Some(protocol) = protocol {
+            request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
+        }
+        Socket(connect_async(request).await.unwrap().0)
+    }
+
+    async fn ready(server: &Server) -> Self {
+        let mut socket = Socket::open(server, Some("graphql-transport-ws")).await;
+        socket.say(json!({"type": "connection_init"})).await;
+        assert_eq!(socket.hear().await, json!({"type": "connection_ack"}));
+        socket
+    }
+
+    async fn say(&mut self, message: Value) {
+        self.0.send(Message::Text(message.to_string().into())).await.unwrap();
+    }
+
+    async fn subscribe(&mut self, id: &str, query: &str) {
+        self.say(json!({"type": "subscribe", "id": id, "payload": {"query": query}})).await;
+    }
+
+    async fn hear(&mut self) -> Value {
+        loop {
+            match self.0.next().await.unwrap().unwrap() {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// The code and reason that the server closes with.
+    async fn closed(&mut self) -> (u16, String) {
+        loop {
+            match self.0.next().await.unwrap().unwrap() {
+                Message::Close(Some(frame)) => return (frame.code.into(), frame.reason.to_string()),
+                Message::Close(None) => panic!("closed without a reason"),
+                _ => {}
+            }
+        }
+    }
+}
+
+const WATCH: &str = "subscription { registryEvents(after: 0) { sequence } }";
+
+#[tokio::test]
+async fn queries_mutations_and_subscriptions_run_side_by_side() {
+    let server = Server::start();
+    let mut socket = Socket::ready(&server).await;
+    socket.subscribe("watch", WATCH).await;
+    socket.subscribe("write", "mutation { register(input: {name: \"a\"}) { created } }").await;
+    let mut heard = Vec::new();
+    while heard.len() < 3 {
+        let message = socket.hear().await;
+        heard.push((message["id"].as_str().unwrap().to_owned(), message["type"].as_str().unwrap().to_owned()));
+    }
+    heard.sort();
+    let expected = [("watch", "next"), ("write", "complete"), ("write", "next")];
+    assert_eq!(heard, expected.map(|(id, kind)| (id.to_owned(), kind.to_owned())));
+    // An id is free again once its operation is complete, and a stopped one says nothing more.
+    socket.say(json!({"type": "complete", "id": "watch"})).await;
+    socket.subscribe("write", "mutation { register(input: {name: \"b\"}) { created } }").await;
+    assert_eq!(socket.hear().await["payload"]["data"]["register"]["created"], true);
+    assert_eq!(socket.hear().await, json!({"type": "complete", "id": "write"}));
+    socket.say(json!({"type": "ping", "payload": {"a": 1}})).await;
+    assert_eq!(socket.hear().await, json!({"type": "pong", "payload": {"a": 1}}));
+}
+
+#[tokio::test]
+async fn what_cannot_run_is_an_error_and_not_an_event() {
+    let server = Server::start();
+    let mut socket = Socket::ready(&server).await;
+    for query in ["{ nobody }", "{", "subscription { registryEvents(after: 99) { sequence } }"] {
+        socket.subscribe("x", query).await;
+        let message = socket.hear().await;
+        assert_eq!(
+            (message["type"].as_str(), message["id"].as_str()),
+            (Some("error"), Some("x")),
+            "{query}: {message}"
+        );
+        assert_eq!(message["payload"][0]["extensions"]["code"], "INVALID_ARGUMENT", "{message}");
+    }
+}
+
+#[tokio::test]
+async fn the_connection_is_closed_with_the_code_of_the_protocol() {
+    let server = Server::start();
+    let subscribe = json!({"type": "subscribe", "id": "1", "payload": {"query": WATCH}});
+    let init = json!({"type": "connection_init"});
+    for (said, code) in [
+        (vec![subscribe.clone()], 4401),
+        (vec![init.clone(), init.clone()], 4429),
+        (vec![init.clone(), subscribe.clone(), subscribe.clone()], 4409),
+        (vec![json!({"type": "start", "id": "1"})], 4400),
+        (vec![json!({"id": "1"})], 4400),
+        (vec![json!("hello")], 4400),
+        (vec![init.clone(), json!({"type": "subscribe", "id": "", "payload": {"query": WATCH}})], 4400),
+        (vec![init.clone(), json!({"type": "subscribe", "id": "1", "payload": WATCH})], 4400),
+        (vec![init.clone(), json!({"type": "subscribe", "id": "1", "payload": {"query": 1}})], 4400),
+        (vec![json!({"type": "connection_init", "payload": []})], 4400),
+    ] {
+        let mut socket = Socket::open(&server, Some("graphql-transport-ws")).await;
+        for message in &said {
+            socket.say(message.clone()).await;
+        }
+        let (closed, reason) = socket.closed().await;
+        assert_eq!(closed, code, "{said:?}: {reason}");
+        assert!(reason.len() <= 123);
+    }
+    let mut socket = Socket::open(&server, Some("graphql-transport-ws")).await;
+    socket.0.send(Message::Binary(vec![1].into())).await.unwrap();
+    assert_eq!(socket.closed().await.0, 4400);
+    let mut socket = Socket::open(&server, Some("another-protocol")).await;
+    assert_eq!(socket.closed().await, (4406, "Subprotocol not acceptable".to_owned()));
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_misses_nothing() {
+    let server = Server::start();
+    let mut socket = Socket::ready(&server).await;
+    socket.subscribe("slow", "subscription { registryEvents(after: 0) { sequence metadata } }").await;
+    let many = (0..20).map(|n| format!("n{n}: register(input: $n{n}) {{ created }}")).collect::<Vec<_>>().join(" ");
+    let head = (0..20).map(|n| format!("$n{n}: RegisterInput!")).collect::<Vec<_>>().join(", ");
+    let document = format!("mutation({head}) {{ {many} }}");
+    for round in 0..20 {
+        let variables: serde_json::Map<String, Value> = (0..20)
+            .map(|n| (format!("n{n}"), json!({"name": format!("node_{round}_{n}"), "description": "x".repeat(200)})))
+            .collect();
+        server.query(&document, Value::Object(variables)).await;
+    }
+    for expected in 1..=400 {
+        let message = socket.hear().await;
+        assert_eq!(message["payload"]["data"]["registryEvents"]["sequence"], expected);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_stops_says_so() {
+    let server = Server::start();
+    let mut socket = Socket::ready(&server).await;
+    socket.subscribe("watch", WATCH).await;
+    let stopped = tokio::task::spawn_blocking(move || server.stop());
+    let (code, reason) = socket.closed().await;
+    assert_eq!(code, 1001);
+    assert!(reason.contains("shutting down"), "{reason}");
+    drop(socket);
+    assert!(stopped.await.unwrap().success());
+}
