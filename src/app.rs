@@ -90,16 +90,16 @@ impl App {
         if !config.listen.ip().is_loopback() && !config.insecure {
             return Err(StartError::Exposed { address: config.listen });
         }
+        // Before anything is opened or changed: an address that is taken must not cost a lapsed node its grace.
+        let listener = TcpListener::bind(config.listen).await;
+        let listener = listener.map_err(|source| StartError::Listen { address: config.listen, source })?;
+        let address = listener.local_addr().unwrap_or(config.listen);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let started_at = clock.now();
         let engine = open(config, clock.clone(), started_at)?;
         let grace = Command::GrantGrace { seconds: config.registration.grace_seconds };
         let request = Request { command: grace, actor: Actor::registry(), correlation_id: None };
         engine.handle().submit(request).await?;
-
-        let listener = TcpListener::bind(config.listen).await;
-        let listener = listener.map_err(|source| StartError::Listen { address: config.listen, source })?;
-        let address = listener.local_addr().unwrap_or(config.listen);
         let services = Services {
             handle: engine.handle(),
             views: engine.views().clone(),

@@ -51,7 +51,7 @@ async fn every_bad_registration_is_refused_with_its_code_and_nothing_changes() {
         (
             json!({"name": "a", "tools": [{"name": "t", "inputSchema": {"type": "strin"}}]}),
             "CONTRACT_INVALID",
-            "tools[0] (t).input_schema: does not compile",
+            "tools[0] (t).inputSchema: does not compile",
         ),
         (
             json!({"name": "a", "tools": [{"name": "t", "inputSchema": {"$ref": "http://127.0.0.1:1/x"}}]}),
@@ -85,13 +85,14 @@ async fn every_bad_registration_is_refused_with_its_code_and_nothing_changes() {
         ("{ nodes(after: \"bogus\") { totalCount } }", "is no cursor of this list"),
         ("{ topics(filter: {pattern: \"a..b\"}) { totalCount } }", "empty segment"),
         ("{ dependencyGraph(depth: 1) { cycles } }", "needs a root"),
-        ("{ dependencyGraph(root: {name: \"nobody\"}) { cycles } }", "is no registered node"),
         ("{ contract(by: {hash: \"xyz\"}) { name } }", "64 hexadecimal digits"),
     ] {
         let (code, message) = server.refused(document, Value::Null).await;
         assert_eq!(code, "INVALID_ARGUMENT", "{document}: {message}");
         assert!(message.contains(says), "{document}: {message}");
     }
+    let (code, _) = server.refused("{ dependencyGraph(root: {name: \"nobody\"}) { cycles } }", Value::Null).await;
+    assert_eq!(code, "NODE_NOT_FOUND");
     assert_eq!(server.sequence().await, 0, "nothing changed");
     assert!(!server.said().contains(SECRET), "{}", server.said());
 }

@@ -42,7 +42,10 @@ async fn an_untouched_log_is_intact_running_or_stopped() {
     let server = Server::start();
     server.query(REGISTER, json!({"name": "a"})).await;
     let running = verify(server.data_dir());
-    assert!(running.status.success() && stdout(&running).contains("intact: 1 batches, changes 1 to 1"), "{running:?}");
+    assert!(
+        running.status.success() && stdout(&running).contains("intact: changes 1 to 1 in 1 batches"),
+        "{running:?}"
+    );
 }
 
 #[tokio::test]
@@ -71,7 +74,11 @@ async fn a_rewritten_history_is_found_at_its_place() {
         connection.close().unwrap();
         let found = verify(&data_dir);
         assert_eq!(found.status.code(), Some(1), "{tamper}");
-        let place = if says.contains("no batch") { "change 9" } else { "change 2" };
+        let place = match *says {
+            says if says.contains("no batch") => "change 9",
+            says if says.contains("2 to 2") => "change 3",
+            _ => "change 2",
+        };
         let text = stdout(&found);
         assert!(text.contains("BROKEN") && text.contains(place) && text.contains(says), "{tamper}: {text}");
     }
@@ -145,6 +152,34 @@ async fn a_damaged_snapshot_is_passed_over() {
     let counts =
         server.query("{ registry { counts { nodes } } node(by: {name: \"node_1\"}) { name } }", Value::Null).await;
     assert_eq!(counts, json!({"registry": {"counts": {"nodes": 9}}, "node": {"name": "node_1"}}));
+}
+
+#[tokio::test]
+async fn a_snapshot_of_another_history_is_passed_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = directory.path().join("data");
+    let config = directory.path().join("onex.toml");
+    fs::write(&config, "[history]\nsnapshot_every = 4\n").unwrap();
+    let arguments = ["--config", config.to_str().unwrap()];
+    let grow = async |names: &[&str]| {
+        let server = Server::start_in(&data_dir, &arguments);
+        for name in names {
+            server.query(REGISTER, json!({"name": name})).await;
+        }
+        assert!(server.stop().success());
+    };
+    grow(&["a", "b"]).await;
+    let backup = fs::read(data_dir.join("registry.db")).unwrap();
+    grow(&["c", "d", "e"]).await;
+    assert!(fs::read_dir(data_dir.join("snapshots")).unwrap().count() > 0);
+    // The backup comes back, and the snapshots of what came after it are still there.
+    fs::write(data_dir.join("registry.db"), &backup).unwrap();
+    grow(&["x", "y", "z"]).await;
+    let server = Server::start_in(&data_dir, &arguments);
+    let nodes = server.query("{ nodes { nodes { name } } }", Value::Null).await;
+    let names: Vec<&str> =
+        nodes["nodes"]["nodes"].as_array().unwrap().iter().filter_map(|n| n["name"].as_str()).collect();
+    assert_eq!(names, ["a", "b", "x", "y", "z"]);
 }
 
 #[test]

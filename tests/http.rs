@@ -108,3 +108,56 @@ async fn a_mutation_whose_variables_do_not_fit_does_nothing_of_it() {
     server.refused(document, json!({"second": {"name": "c", "ttlSeconds": "1"}})).await;
     assert_eq!(server.sequence().await, 2);
 }
+
+#[tokio::test]
+async fn a_variable_that_is_not_given_says_nothing_and_a_default_counts() {
+    let server = Server::start();
+    let document = "mutation($name: String, $description: String, $tags: [String!], $ttl: Int = 60) { register(input: \
+                    {name: $name, description: $description, tags: $tags, ttlSeconds: $ttl}) { node { description tags \
+                    ttlSeconds } } }";
+    let all = json!({"name": "a", "description": "kept", "tags": ["t"]});
+    let expected = json!({"description": "kept", "tags": ["t"], "ttlSeconds": 60});
+    assert_eq!(server.query(document, all).await["register"]["node"], expected);
+    assert_eq!(server.query(document, json!({"name": "a"})).await["register"]["node"], expected);
+    let cleared = server.query(document, json!({"name": "a", "description": null})).await;
+    assert_eq!(cleared["register"]["node"]["description"], Value::Null);
+
+    let read = "query($full: Boolean = true, $depth: Int) { node(by: {name: \"a\"}) { name @include(if: $full) \
+                upstream(depth: $depth) { name } } }";
+    let answer = server.query(read, Value::Null).await;
+    assert_eq!(answer["node"], json!({"name": "a", "upstream": []}));
+    let answer = server.query(read, json!({"full": false})).await;
+    assert_eq!(answer["node"], json!({"upstream": []}));
+}
+
+#[tokio::test]
+async fn a_literal_beside_a_variable_is_checked_before_anything_runs() {
+    let server = Server::start();
+    for wrong in ["descripton: \"typo\"", "kind: WRONG", "ttlSeconds: \"1\""] {
+        let document = format!(
+            "mutation($n: String) {{ a: register(input: {{name: \"a\"}}) {{ created }} b: register(input: {{name: $n, \
+             {wrong}}}) {{ created }} }}"
+        );
+        let (code, _) = server.refused(&document, json!({"n": "b"})).await;
+        assert_eq!(code, "INVALID_ARGUMENT");
+    }
+    assert_eq!(server.sequence().await, 0);
+}
+
+#[tokio::test]
+async fn documents_that_would_end_the_stack_or_the_memory_are_refused() {
+    let server = Server::start();
+    let deep = "[".repeat(2_000);
+    server.refused(&format!("{{ node(by: {{name: {deep}}}) {{ id }} }}"), Value::Null).await;
+    let mut bomb = "{ ...F0 }".to_owned();
+    for level in 0..40 {
+        bomb.push_str(&format!(" fragment F{level} on Query {{ ...F{0} ...F{0} }}", level + 1));
+    }
+    bomb.push_str(" fragment F40 on Query { __typename }");
+    server.refused(&bomb, Value::Null).await;
+    let nested = (0..120).fold(json!(1), |inner, _| json!({"a": inner}));
+    let document = "mutation($m: JSON) { register(input: {name: \"a\", metadata: $m}) { created } }";
+    let (_, message) = server.refused(document, json!({"m": nested})).await;
+    assert!(message.contains("nests deeper than 64 levels"), "{message}");
+    assert_eq!(server.sequence().await, 0);
+}

@@ -62,7 +62,7 @@ async fn an_offer_with_a_lifetime_of_its_own_lapses_by_itself() {
         output_schema: None,
         error_codes: Vec::new(),
     };
-    let definition = onex::contracts::define_tool(fields, "tool").unwrap();
+    let definition = onex::contracts::define_tool(fields, "tool", onex::contracts::Spelling::Api).unwrap();
     let offer = OfferedTool {
         definition,
         transport: Default::default(),

@@ -170,7 +170,7 @@ fn offered((tool, content): (usize, u8)) -> OfferedTool {
         output_schema: None,
         error_codes: Vec::new(),
     };
-    let definition = contracts::define_tool(fields, "tool").unwrap();
+    let definition = contracts::define_tool(fields, "tool", onex::contracts::Spelling::Api).unwrap();
     let ttl = if content == 1 { Ttl::from_seconds(5) } else { None };
     OfferedTool { definition, transport: Default::default(), endpoint: None, ttl, max_in_flight: None }
 }

@@ -43,10 +43,7 @@ async fn filters_find_what_they_say() {
         (json!({"kind": "EFFECT"}), vec!["ledger_store", "source"]),
         (json!({"status": "ONLINE"}), vec!["hasher"]),
         (json!({"tag": "ledger"}), vec!["refine"]),
-        (
-            json!({"namePattern": "*e*r*"}),
-            vec!["hasher", "ledger_store"].into_iter().filter(|n| *n != "hasher").collect(),
-        ),
+        (json!({"namePattern": "*e*r*"}), vec!["hasher", "ledger_store"]),
         (json!({"trustState": "VERIFIED"}), vec![]),
         (json!({"providesTool": "hash"}), vec!["hasher"]),
         (json!({"topic": "t.raw"}), vec!["feedback", "refine", "source"]),

@@ -19,7 +19,7 @@ fn tool(name: &str, version: &str, description: &str) -> OfferedTool {
         output_schema: None,
         error_codes: Vec::new(),
     };
-    let definition = define_tool(fields, "tool").unwrap();
+    let definition = define_tool(fields, "tool", onex::contracts::Spelling::Api).unwrap();
     OfferedTool { definition, transport: Default::default(), endpoint: None, ttl: None, max_in_flight: None }
 }
 

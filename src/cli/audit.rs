@@ -30,8 +30,8 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
     match found.broken {
         Some(broken) => {
             output::print(&format!(
-                "BROKEN at change {}: {}\n{} batches with {} changes before it are as they were written\n",
-                broken.place, broken.reason, found.batches, found.changes
+                "BROKEN at change {}: {}\nchanges before it are as they were written: {} in {} batches\n",
+                broken.place, broken.reason, found.changes, found.batches
             ))?;
             Ok(ExitCode::FAILURE)
         }
@@ -41,10 +41,10 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
                 upto => format!("; changes up to {upto} are no longer kept"),
             };
             output::print(&format!(
-                "intact: {} batches, changes {} to {}{pruned}\n",
-                found.batches,
+                "intact: changes {} to {} in {} batches{pruned}\n",
                 found.from.next(),
-                found.upto
+                found.upto,
+                found.batches
             ))?;
             Ok(ExitCode::SUCCESS)
         }

@@ -4,6 +4,7 @@ use super::output;
 use crate::app::App;
 use crate::config::{Config, Format, Level};
 use std::error::Error;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tracing_subscriber::filter::LevelFilter;
@@ -80,20 +81,25 @@ fn start_logging(config: &Config) {
 
 fn greet(config: &Config, app: &App) {
     let view = app.engine().views().current();
-    output::note(&format!("onex {} is ready", env!("CARGO_PKG_VERSION")));
-    output::note(&format!("  GraphQL  http://{0}/graphql (websocket: ws://{0}/graphql)", app.address()));
-    output::note(&format!(
-        "  data     {} ({} nodes, {} tools, {} changes)",
-        config.data_dir.display(),
-        view.nodes.len(),
-        view.tools.len(),
-        view.sequence
-    ));
-    if config.listen.ip().is_loopback() {
-        output::note("  access   everything is allowed; only this machine can reach it");
+    let access = if config.listen.ip().is_loopback() {
+        "everything is allowed; only this machine can reach it"
     } else {
-        output::note("  access   EVERYTHING IS ALLOWED TO EVERYBODY WHO CAN REACH THIS ADDRESS (--insecure)");
-    }
+        "EVERYTHING IS ALLOWED TO EVERYBODY WHO CAN REACH THIS ADDRESS (--insecure)"
+    };
+    let lines = [
+        format!("onex {} is ready", env!("CARGO_PKG_VERSION")),
+        format!("  GraphQL  http://{0}/graphql (websocket: ws://{0}/graphql)", app.address()),
+        format!(
+            "  data     {} ({} nodes, {} tools, {} changes)",
+            config.data_dir.display(),
+            view.nodes.len(),
+            view.tools.len(),
+            view.sequence
+        ),
+        format!("  access   {access}"),
+    ];
+    // A closed stderr is no reason not to serve.
+    let _ = writeln!(anstream::stderr().lock(), "{}", lines.join("\n"));
 }
 
 /// Waits until the process is asked to stop.

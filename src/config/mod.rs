@@ -1,7 +1,7 @@
 //! Settings: defaults, then a TOML file, then ONEX_* variables, then the command line; later ones win.
 //!
-//! A setting at `history.retain_days` in the file is the variable ONEX_HISTORY_RETAIN_DAYS. What is misspelt or out
-//! of range is refused with the name of the place it came from.
+//! A setting at `history.retain_days` in the file is the variable ONEX_HISTORY_RETAIN_DAYS. A name in the file that is
+//! no setting, and a value that cannot be, are refused with the place they came from.
 
 mod history;
 mod http;

@@ -1,7 +1,7 @@
 //! A document's fields, and what they mean.
 
 use super::fields::{Fields, kind};
-use super::tools::{ToolFields, define_tool};
+use super::tools::{Spelling, ToolFields, define_tool};
 use super::{Invalid, canonical_hash, parse};
 use crate::model::{
     Contract, ContractField, ContractHash, ContractName, Dependency, DependencyKind, FIELD_DEPTH_MAX, NodeId, NodeKind,
@@ -25,10 +25,9 @@ pub fn read(text: &str) -> Result<NodeContract, Invalid> {
         Some(version) => Some(version),
         None => fields.version("version")?,
     };
-    let version = match fields.version("contract_version")? {
-        Some(version) => version,
-        None => node_version.clone().unwrap_or_else(Version::unstated),
-    };
+    let contract_version = fields.version("contract_version")?;
+    let node_version = node_version.or_else(|| contract_version.clone());
+    let version = contract_version.or_else(|| node_version.clone()).unwrap_or_else(Version::unstated);
     let kind = node_kind(&fields)?;
     let description = fields.text("description")?.map(str::to_owned);
     let metadata = fields.map("metadata").ok().flatten().unwrap_or(&empty);
@@ -37,7 +36,7 @@ pub fn read(text: &str) -> Result<NodeContract, Invalid> {
         tags => tags,
     };
     let topics = topics(&fields)?;
-    let tools = tools(&fields, &node_version.clone().unwrap_or_else(|| version.clone()))?;
+    let tools = tools(&fields, &node_name, node_version.as_ref().unwrap_or(&version))?;
     let contract = Contract {
         hash: ContractHash(canonical_hash(&document)),
         name,
@@ -279,7 +278,7 @@ fn keyed_field(name: &str, value: &Value, depth: usize) -> ContractField {
 }
 
 /// The tools that a document offers: its list of tools, and itself where `mcp.expose` says so.
-fn tools(fields: &Fields<'_>, version: &Version) -> Result<Vec<OfferedTool>, Invalid> {
+fn tools(fields: &Fields<'_>, node_name: &NodeName, version: &Version) -> Result<Vec<OfferedTool>, Invalid> {
     let mut tools = Vec::new();
     for (at, item) in fields.list("tools")?.iter().enumerate() {
         let path = format!("tools[{at}]");
@@ -291,10 +290,7 @@ fn tools(fields: &Fields<'_>, version: &Version) -> Result<Vec<OfferedTool>, Inv
     if let Some(mcp) = fields.map("mcp")? {
         let mcp = Fields::new(mcp, "mcp");
         if mcp.flag("expose")?.unwrap_or(false) {
-            let name = match mcp.text("tool_name")? {
-                Some(name) => name,
-                None => fields.text("name")?.unwrap_or_default(),
-            };
+            let name = mcp.text("tool_name")?.unwrap_or(node_name.as_str());
             let name = ToolName::try_new(name).map_err(|error| mcp.invalid("tool_name", error))?;
             let description = mcp.text("description")?.or(fields.text("description")?).map(str::to_owned);
             let key = ToolKey { name, version: version.clone() };
@@ -332,7 +328,7 @@ fn blank(key: ToolKey) -> ToolFields {
 }
 
 fn offered(fields: ToolFields, path: &str) -> Result<OfferedTool, Invalid> {
-    let definition = define_tool(fields, path)?;
+    let definition = define_tool(fields, path, Spelling::Document)?;
     Ok(OfferedTool { definition, transport: Default::default(), endpoint: None, ttl: None, max_in_flight: None })
 }
 

@@ -12,13 +12,12 @@ mod tools;
 
 pub use canonical::canonical_hash;
 pub use document::read;
-pub use tools::{ToolFields, define_tool};
+pub use tools::{Spelling, ToolFields, define_tool, nests_too_deep};
 
 /// The most bytes of a contract document.
 pub const DOCUMENT_LEN_MAX: usize = 1024 * 1024;
 
-/// Why a document is no contract. Display reads `field: reason`, or the reason alone where it is the whole
-/// document's.
+/// Why a document is no contract. Display reads `field: reason`, or `the document reason`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
     /// The field, as a path such as `event_bus.publish_topics[2]`; `None`: the document as a whole.
@@ -41,7 +40,7 @@ impl std::fmt::Display for Invalid {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.field {
             Some(field) => write!(f, "{field}: {}", self.reason),
-            None => f.write_str(&self.reason),
+            None => write!(f, "the document {}", self.reason),
         }
     }
 }

@@ -1,14 +1,13 @@
 //! Text into a value, within bounds: a document from outside may be anything.
 
 use super::{DOCUMENT_LEN_MAX, Invalid};
+use crate::model::JSON_DEPTH_MAX;
 use serde_json::Value;
 
 /// The most values of a document after its aliases are resolved.
 const VALUES_MAX: usize = 50_000;
 /// The most aliases of a document: contracts have few or none.
 const ALIASES_MAX: usize = 100;
-/// How deep a document nests at most.
-const DEPTH_MAX: usize = 64;
 
 /// A document's one value, from YAML or JSON text.
 pub(super) fn parse(text: &str) -> Result<Value, Invalid> {
@@ -37,7 +36,7 @@ fn parse_yaml(text: &str) -> Result<Value, Invalid> {
     budget.max_events = 4 * VALUES_MAX;
     budget.max_aliases = ALIASES_MAX;
     budget.max_anchors = ALIASES_MAX;
-    budget.max_depth = DEPTH_MAX;
+    budget.max_depth = JSON_DEPTH_MAX;
     budget.max_nodes = VALUES_MAX;
     let mut alias_limits = AliasLimits::default();
     alias_limits.max_total_replayed_events = 4 * VALUES_MAX;
@@ -56,7 +55,12 @@ fn parse_yaml(text: &str) -> Result<Value, Invalid> {
 
 fn one_line(error: &serde_saphyr::Error) -> String {
     let text = error.without_snippet().to_string();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // What the library says to programmers is nothing to who wrote the document.
+    if line.contains("from_multiple") || line.contains("from_str_multiple") {
+        return "it holds several documents, and a contract is one".to_owned();
+    }
+    line
 }
 
 fn bounded(value: &Value, depth: usize, count: &mut usize) -> Result<(), Invalid> {
@@ -64,8 +68,8 @@ fn bounded(value: &Value, depth: usize, count: &mut usize) -> Result<(), Invalid
     if *count > VALUES_MAX {
         return Err(Invalid::document(format!("has more than {VALUES_MAX} values")));
     }
-    if depth > DEPTH_MAX {
-        return Err(Invalid::document(format!("nests deeper than {DEPTH_MAX} levels")));
+    if depth > JSON_DEPTH_MAX {
+        return Err(Invalid::document(format!("nests deeper than {JSON_DEPTH_MAX} levels")));
     }
     match value {
         Value::Array(items) => items.iter().try_for_each(|item| bounded(item, depth + 1, count)),

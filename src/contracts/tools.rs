@@ -1,7 +1,7 @@
 //! Tool definitions: checked, and addressed by content.
 
 use super::{Invalid, canonical_hash};
-use crate::model::{DefinitionHash, LIST_LEN_MAX, TEXT_LEN_MAX, ToolDefinition, ToolKey};
+use crate::model::{DefinitionHash, JSON_DEPTH_MAX, LIST_LEN_MAX, TEXT_LEN_MAX, ToolDefinition, ToolKey};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -22,22 +22,43 @@ pub struct ToolFields {
     pub error_codes: Vec<String>,
 }
 
+/// How the names of fields are written where a tool was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spelling {
+    /// `input_schema`, as in documents.
+    Document,
+    /// `inputSchema`, as in the API.
+    Api,
+}
+
+impl Spelling {
+    fn of(self, document: &'static str, api: &'static str) -> &'static str {
+        match self {
+            Spelling::Document => document,
+            Spelling::Api => api,
+        }
+    }
+}
+
 /// Checks what is said of a tool. `path` says where it was said, for the error: `tools[2]`.
 ///
 /// A schema must compile as JSON Schema 2020-12; references to other documents are never fetched, and so do not
 /// compile.
-pub fn define_tool(fields: ToolFields, path: &str) -> Result<Arc<ToolDefinition>, Invalid> {
+pub fn define_tool(fields: ToolFields, path: &str, spelling: Spelling) -> Result<Arc<ToolDefinition>, Invalid> {
     let ToolFields { key, description, tags, input_schema, output_schema, error_codes } = fields;
     let at = |field: &str| format!("{path} ({}).{field}", key.name);
     if description.as_ref().is_some_and(|text| text.chars().count() > TEXT_LEN_MAX) {
         return Err(Invalid::field(at("description"), format!("has more than {TEXT_LEN_MAX} characters")));
     }
-    for (field, list) in [("tags", &tags), ("error_codes", &error_codes)] {
+    for (field, list) in [("tags", &tags), (spelling.of("error_codes", "errorCodes"), &error_codes)] {
         if list.len() > LIST_LEN_MAX {
             return Err(Invalid::field(at(field), format!("has {} entries; the most is {LIST_LEN_MAX}", list.len())));
         }
     }
-    for (field, schema) in [("input_schema", &input_schema), ("output_schema", &output_schema)] {
+    for (field, schema) in [
+        (spelling.of("input_schema", "inputSchema"), &input_schema),
+        (spelling.of("output_schema", "outputSchema"), &output_schema),
+    ] {
         if let Some(schema) = schema {
             check_schema(schema).map_err(|reason| Invalid::field(at(field), reason))?;
         }
@@ -50,9 +71,24 @@ pub fn define_tool(fields: ToolFields, path: &str) -> Result<Arc<ToolDefinition>
     Ok(Arc::new(ToolDefinition { key, description, tags, input_schema, output_schema, error_codes, hash }))
 }
 
+/// Whether a value nests deeper than what is stored may. Recursion ends where the answer is known.
+pub fn nests_too_deep(value: &Value) -> bool {
+    fn deeper_than(value: &Value, levels: usize) -> bool {
+        match value {
+            Value::Array(items) => levels == 0 || items.iter().any(|item| deeper_than(item, levels - 1)),
+            Value::Object(items) => levels == 0 || items.values().any(|item| deeper_than(item, levels - 1)),
+            _ => false,
+        }
+    }
+    deeper_than(value, JSON_DEPTH_MAX)
+}
+
 fn check_schema(schema: &Value) -> Result<(), String> {
     if !schema.is_object() && !schema.is_boolean() {
         return Err("is no JSON Schema: a schema is an object, or true or false".to_owned());
+    }
+    if nests_too_deep(schema) {
+        return Err(format!("nests deeper than {JSON_DEPTH_MAX} levels"));
     }
     match jsonschema::draft202012::new(schema) {
         Ok(_) => Ok(()),
@@ -79,7 +115,7 @@ mod tests {
             output_schema: None,
             error_codes: Vec::new(),
         };
-        define_tool(fields, "tools[0]")
+        define_tool(fields, "tools[0]", Spelling::Document)
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! Documents, kept parsed and validated: for a small request these are most of the work.
 //!
-//! A document is validated once, by all rules. What depends on the request is checked each time: which operation is
-//! meant, and whether the variables fit their types (`variables`).
+//! A document is bounded (`limits`) and validated once, by all rules. What depends on the request is done each time:
+//! which operation is meant, whether the variables fit their types (`variables`), and putting them where they stand
+//! (`binding`).
 
 use super::error::{ErrorCode, extensions};
 use super::variables::InputTypes;
-use super::{Caller, Pinned, Schema, Services, builder};
+use super::{Caller, Pinned, Schema, Services, binding, builder, limits};
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType};
-use async_graphql::{Positioned, Request, Response, ServerError, ValidationMode, Variables};
+use async_graphql::{Name, Positioned, Request, Response, ServerError, ValidationMode, Variables};
 use futures_util::FutureExt;
 use futures_util::stream::{BoxStream, StreamExt};
 use quick_cache::Weighter;
@@ -67,11 +68,18 @@ impl Executable {
     }
 }
 
+/// A validated document.
+struct Kept {
+    document: ExecutableDocument,
+    /// Whether its arguments are to be validated again with the variables in their places.
+    mixes_variables: bool,
+}
+
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<Box<str>, Arc<ExecutableDocument>> for Weight {
-    fn weight(&self, text: &Box<str>, _: &Arc<ExecutableDocument>) -> u64 {
+impl Weighter<Box<str>, Arc<Kept>> for Weight {
+    fn weight(&self, text: &Box<str>, _: &Arc<Kept>) -> u64 {
         (text.len() as u64).saturating_mul(PARSED_SIZE_FACTOR).max(1)
     }
 }
@@ -83,7 +91,7 @@ pub struct Documents {
     /// Validates by all rules and runs nothing.
     checker: Schema,
     inputs: InputTypes,
-    kept: Cache<Box<str>, Arc<ExecutableDocument>, Weight>,
+    kept: Cache<Box<str>, Arc<Kept>, Weight>,
 }
 
 impl Documents {
@@ -101,43 +109,55 @@ impl Documents {
         &self,
         text: &str,
         operation_name: Option<&str>,
-        variables: Variables,
+        mut variables: Variables,
     ) -> Result<Executable, Refused> {
-        let document = match self.kept.get(text) {
-            Some(document) => document,
+        let kept = match self.kept.get(text) {
+            Some(kept) => kept,
             None => {
-                let document = Arc::new(self.validate(text).await?);
-                self.kept.insert(text.into(), document.clone());
-                document
+                let kept = Arc::new(self.validate(text).await?);
+                self.kept.insert(text.into(), kept.clone());
+                kept
             }
         };
-        let (name, operation) = select(&document, operation_name).map_err(|error| request(vec![error]))?;
+        let (name, operation) = select(&kept.document, operation_name).map_err(|error| request(vec![error]))?;
         self.inputs.check(operation, &variables).map_err(request)?;
+        binding::fill_defaults(&operation.node, &mut variables);
+        let mut document = ExecutableDocument::clone(&kept.document);
+        binding::drop_absent(&mut document, &operation.node, &variables);
+        if kept.mixes_variables {
+            let errors = self.check(document.clone(), name, variables.clone()).await;
+            if !errors.is_empty() {
+                return Err(request(errors));
+            }
+        }
         let kind = match operation.node.ty {
             OperationType::Query => Kind::Query,
             OperationType::Mutation => Kind::Mutation,
             OperationType::Subscription => Kind::Subscription,
         };
-        let mut runnable = Request::new("").variables(variables);
-        if let Some(name) = name {
-            runnable = runnable.operation_name(name);
-        }
-        runnable.set_parsed_query(ExecutableDocument::clone(&document));
-        Ok(Executable { request: runnable, kind })
+        Ok(Executable { request: runnable(document, name, variables), kind })
     }
 
-    async fn validate(&self, text: &str) -> Result<ExecutableDocument, Refused> {
-        let document = parse_query(text).map_err(|error| Refused::Syntax(coded(vec![error.into()])))?;
-        let mut checked = Request::new("");
+    async fn validate(&self, text: &str) -> Result<Kept, Refused> {
+        limits::check_nesting(text).map_err(|error| Refused::Syntax(coded(vec![error])))?;
+        let document = parse_query(text).map_err(|error| Refused::Syntax(coded(vec![syntax(error.into())])))?;
+        limits::check_expansion(&document).map_err(|error| request(vec![error]))?;
         // All rules look at all operations; naming one is only asked of the run that never comes.
-        if let DocumentOperations::Multiple(operations) = &document.operations
-            && let Some(name) = operations.keys().next()
-        {
-            checked = checked.operation_name(name.as_str());
+        let name = match &document.operations {
+            DocumentOperations::Single(_) => None,
+            DocumentOperations::Multiple(operations) => operations.keys().next().map(Name::as_str),
+        };
+        let errors = self.check(document.clone(), name, Variables::default()).await;
+        if !errors.is_empty() {
+            return Err(request(errors));
         }
-        checked.set_parsed_query(document.clone());
-        let errors = self.checker.execute(checked).await.errors;
-        if errors.is_empty() { Ok(document) } else { Err(request(errors)) }
+        let mixes_variables = binding::mixes_variables(&document);
+        Ok(Kept { document, mixes_variables })
+    }
+
+    /// What all rules of validation say; nothing is run.
+    async fn check(&self, document: ExecutableDocument, name: Option<&str>, variables: Variables) -> Vec<ServerError> {
+        self.checker.execute(runnable(document, name, variables)).await.errors
     }
 
     /// Runs a query or mutation, answering from the version that is current now.
@@ -164,6 +184,23 @@ impl Documents {
             })
             .boxed()
     }
+}
+
+fn runnable(document: ExecutableDocument, name: Option<&str>, variables: Variables) -> Request {
+    let mut request = Request::new("").variables(variables);
+    if let Some(name) = name {
+        request = request.operation_name(name);
+    }
+    request.set_parsed_query(document);
+    request
+}
+
+/// The parser draws the place under the text; here it stands in `locations`, and the message is one line.
+fn syntax(mut error: ServerError) -> ServerError {
+    if let Some((_, expected)) = error.message.rsplit_once("= ") {
+        error.message = format!("the document cannot be read: {}", expected.trim());
+    }
+    error
 }
 
 fn request(errors: Vec<ServerError>) -> Refused {

@@ -94,6 +94,11 @@ pub(super) fn contract(error: &Invalid) -> Error {
     )
 }
 
+pub(super) fn tool(error: &Invalid) -> Error {
+    let details = json!({ "field": error.field, "reason": error.reason });
+    refuse(ErrorCode::ContractInvalid, format!("the registration is refused: {error}"), details)
+}
+
 pub(super) fn refusal(refusal: &Refusal) -> Error {
     let (code, details) = match refusal {
         Refusal::NodeNotFound { node } => (ErrorCode::NodeNotFound, json!({ "nodeId": node.0 })),

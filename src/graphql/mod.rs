@@ -4,8 +4,10 @@
 //! `at(...)` answer from the same code; `mutation` sends commands; `subscription` watches. Nothing here knows
 //! HTTP, websockets or where the log is kept.
 
+mod binding;
 mod documents;
 pub mod error;
+mod limits;
 mod mutation;
 mod paging;
 mod query;

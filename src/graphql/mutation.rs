@@ -4,11 +4,12 @@ use super::error;
 use super::types::node::Node;
 use super::types::register::{DeregisterInput, HeartbeatInput, RegisterInput, Registration};
 use super::types::trust::AttestInput;
-use super::{Caller, Services};
+use super::{Caller, Services, View};
 use crate::model::{NodeId, Sequence};
 use crate::registry::command::{Command, Request};
 use crate::registry::decide::Answer;
 use crate::registry::engine::Outcome;
+use crate::registry::refusal::Refusal;
 use async_graphql::{Context, MergedObject, Object, Result};
 use uuid::Uuid;
 
@@ -37,12 +38,12 @@ impl RegistrationMutation {
         let correlation_id = input.correlation_id.take();
         // Ids are drawn here, at the door: deciding is a function of what it is given.
         #[expect(clippy::disallowed_methods, reason = "the one place where node ids are drawn")]
-        let register = input.read(Uuid::new_v4(), &services.bounds)?;
+        let register = input.read(Uuid::new_v4(), &services.bounds, &services.views.current())?;
         let outcome = submit(ctx, Command::Register(Box::new(register)), correlation_id).await?;
         match outcome.answer {
             Answer::Registered(registered) => {
-                let node = outcome.view.node(registered.node).cloned().ok_or_else(unexpected)?;
-                Ok(Registration { view: outcome.view, node, registered })
+                let Node { view, node } = as_of(ctx, registered.node, outcome.view, outcome.first).await?;
+                Ok(Registration { view, node, registered })
             }
             _ => Err(unexpected()),
         }
@@ -57,7 +58,7 @@ impl RegistrationMutation {
         let services = ctx.data::<Services>()?;
         let correlation_id = input.correlation_id.take();
         let heartbeat = input.read(&services.bounds)?;
-        node(submit(ctx, Command::Heartbeat(heartbeat), correlation_id).await?)
+        node(ctx, submit(ctx, Command::Heartbeat(heartbeat), correlation_id).await?).await
     }
 
     /// Forget a node: its tools go with it, and its contract where nobody else keeps it. Answers the node as it last
@@ -90,7 +91,7 @@ impl RegistrationMutation {
     ) -> Result<Node> {
         let correlation_id = input.correlation_id.take();
         let attest = input.read()?;
-        node(submit(ctx, Command::Attest(attest), correlation_id).await?)
+        node(ctx, submit(ctx, Command::Attest(attest), correlation_id).await?).await
     }
 }
 
@@ -107,11 +108,23 @@ async fn submit(ctx: &Context<'_>, command: Command, correlation_id: Option<Stri
     services.handle.submit(request).await.map_err(error::engine)
 }
 
-fn node(outcome: Outcome) -> Result<Node> {
+async fn node(ctx: &Context<'_>, outcome: Outcome) -> Result<Node> {
     match outcome.answer {
-        Answer::Node(id) => Node::by_id(&outcome.view, id).ok_or_else(unexpected),
+        Answer::Node(id) => as_of(ctx, id, outcome.view, outcome.first).await,
         _ => Err(unexpected()),
     }
+}
+
+/// The node as its command left it: in the version after the batch, or, where a later command of the same batch took
+/// it away, in the version after its own.
+async fn as_of(ctx: &Context<'_>, id: NodeId, view: View, first: Option<Sequence>) -> Result<Node> {
+    if let Some(node) = Node::by_id(&view, id) {
+        return Ok(node);
+    }
+    // A command that changed nothing saw the node as it was before the batch's end: it is gone since.
+    let Some(first) = first else { return Err(error::refusal(&Refusal::NodeNotFound { node: id })) };
+    let view = ctx.data::<Services>()?.views.at(first).await.map_err(error::earlier)?;
+    Node::by_id(&view, id).ok_or_else(unexpected)
 }
 
 /// The registry answered another command than was sent: a defect.

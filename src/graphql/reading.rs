@@ -158,7 +158,7 @@ impl Reading {
         };
         let graph = match root {
             Some(by) => {
-                let Some(root) = by.find(&view) else { return Err(invalid("root", "is no registered node")) };
+                let Some(root) = by.find(&view) else { return Err(by.unknown()) };
                 graph::around(&view, &root.node, direction.into(), depth)
             }
             None if depth.is_some() => return Err(invalid("depth", "needs a root to count from")),

@@ -3,10 +3,11 @@
 use crate::model;
 use async_graphql::{InputValueError, InputValueResult, Number, Scalar, ScalarType, Value};
 
-/// RFC 3339 instant; answered in UTC, taken with any offset, e.g. 2026-11-22T12:00:00Z.
+/// An instant.
 #[derive(Clone, Copy)]
 pub struct DateTime(pub model::Time);
 
+/// RFC 3339 instant; answered in UTC, taken with any offset, e.g. 2026-11-22T12:00:00Z.
 #[Scalar(name = "DateTime")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -21,10 +22,11 @@ impl ScalarType for DateTime {
     }
 }
 
-/// Place in the registry's log: a whole number below 2^53; later entries are larger, 0 is before the first.
+/// A place in the log.
 #[derive(Clone, Copy)]
 pub struct Sequence(pub model::Sequence);
 
+/// Place in the registry's log: a whole number below 2^53; later entries are larger, 0 is before the first.
 #[Scalar(name = "Sequence")]
 impl ScalarType for Sequence {
     fn parse(value: Value) -> InputValueResult<Self> {

@@ -67,8 +67,7 @@ impl Media {
 
     /// What was no GraphQL request.
     pub(super) fn refused(self, status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Response {
-        let error =
-            ServerError { extensions: Some(extensions(code, json!({}))), ..ServerError::new(message.into(), None) };
+        let error = ServerError { extensions: Some(extensions(code, json!({}))), ..coded_error(message) };
         self.errors(status, &[error])
     }
 
@@ -81,6 +80,12 @@ impl Media {
         let body = serde_json::to_vec(&Refused { errors }).unwrap_or_else(|_| b"{\"errors\":[]}".to_vec());
         self.respond(status, body)
     }
+}
+
+/// An error of the request itself.
+pub(super) fn coded_error(message: impl Into<String>) -> ServerError {
+    let extensions = extensions(ErrorCode::InvalidArgument, json!({}));
+    ServerError { extensions: Some(extensions), ..ServerError::new(message.into(), None) }
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! GraphQL over HTTP: POST for everything but subscriptions, GET for queries only.
 
-use super::answer::Media;
+use super::answer::{Media, coded_error};
 use super::{Parts, caller};
 use crate::graphql::error::ErrorCode;
 use crate::graphql::{Caller, Kind};
-use async_graphql::{ServerError, Variables};
+use async_graphql::Variables;
 use axum::body::to_bytes;
 use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -113,7 +113,7 @@ async fn answer(parts: &Parts, media: Media, caller: Caller, given: Given, readi
         }
         Kind::Mutation => media.ran(&parts.documents.execute(executable, caller).await),
         Kind::Subscription => {
-            let error = ServerError::new("a subscription needs a websocket (graphql-transport-ws) on this path", None);
+            let error = coded_error("a subscription needs a websocket (graphql-transport-ws) on this path");
             media.not_run(StatusCode::UNPROCESSABLE_ENTITY, &[error])
         }
     }

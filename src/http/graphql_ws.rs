@@ -6,6 +6,7 @@
 //! up, and nothing is lost. Frames that wait leave in one flush.
 
 use super::Parts;
+use super::answer::coded_error;
 use crate::graphql::{Caller, Documents, Kind};
 use async_graphql::{Response, ServerError, Variables};
 use axum::extract::WebSocketUpgrade;
@@ -161,6 +162,8 @@ struct Connection {
     outgoing: mpsc::Sender<Outgoing>,
     /// The running operations by id, each with a number of its own.
     operations: HashMap<String, (u64, JoinHandle<()>)>,
+    /// Operations that ended by themselves and whose last frame is on its way.
+    freed: mpsc::UnboundedReceiver<(String, u64)>,
     started: u64,
     acknowledged: bool,
 }
@@ -176,30 +179,27 @@ impl Connection {
         let _open = parts.open.clone();
         let (sink, stream) = socket.split();
         let (outgoing, waiting) = mpsc::channel(QUEUE_LEN_MAX);
-        let (ended, mut freed) = mpsc::channel(QUEUE_LEN_MAX);
+        // Not bounded by itself, but by the operations: each ends once.
+        let (ended, freed) = mpsc::unbounded_channel();
         let mut writer = tokio::spawn(write(sink, waiting, ended));
         let mut connection =
-            Connection { parts, caller, outgoing, operations: HashMap::new(), started: 0, acknowledged: false };
+            Connection { parts, caller, outgoing, operations: HashMap::new(), freed, started: 0, acknowledged: false };
         let reason = tokio::select! {
-            reason = connection.run(stream, &mut freed) => reason,
+            reason = connection.run(stream) => reason,
             // The peer does not read any more.
             _ = &mut writer => None,
         };
         drop(connection);
-        drop(freed);
-        if let Some(reason) = reason
-            && let Ok(Ok(sink)) = timeout(CLOSE_WAIT, writer).await
-        {
-            close(sink, reason).await;
+        let Ok(Ok(mut sink)) = timeout(CLOSE_WAIT, &mut writer).await else { return writer.abort() };
+        match reason {
+            Some(reason) => close(sink, reason).await,
+            // The peer's own close is answered in kind (RFC 6455, 5.5.1): the library has the answer ready.
+            None => _ = timeout(CLOSE_WAIT, sink.close()).await,
         }
     }
 
     /// Reads until the connection ends; answers why, unless the peer ended it.
-    async fn run(
-        &mut self,
-        mut stream: SplitStream<WebSocket>,
-        freed: &mut mpsc::Receiver<(String, u64)>,
-    ) -> Option<Close> {
+    async fn run(&mut self, mut stream: SplitStream<WebSocket>) -> Option<Close> {
         let mut stopping = self.parts.stopping.clone();
         let init_deadline = Instant::now() + INIT_WAIT;
         let mut heard = Instant::now();
@@ -207,10 +207,8 @@ impl Connection {
         loop {
             let received = tokio::select! {
                 received = stream.next() => received,
-                Some((id, number)) = freed.recv() => {
-                    if self.operations.get(&id).is_some_and(|(current, _)| *current == number) {
-                        self.operations.remove(&id);
-                    }
+                Some((id, number)) = self.freed.recv() => {
+                    self.free(&id, number);
                     continue;
                 }
                 () = tokio::time::sleep_until(init_deadline), if !self.acknowledged => {
@@ -220,7 +218,8 @@ impl Connection {
                     if heard.elapsed() > SILENCE_MAX {
                         return Some(Close::new(1001, "Nothing was heard for too long"));
                     }
-                    self.send(Message::Ping(Default::default())).await?;
+                    // Where frames wait already, the peer is busy enough.
+                    let _ = self.outgoing.try_send(Outgoing::Frame(Message::Ping(Default::default())));
                     continue;
                 }
                 () = stopped(&mut stopping) => {
@@ -243,8 +242,18 @@ impl Connection {
         }
     }
 
-    async fn send(&self, message: Message) -> Option<()> {
-        self.outgoing.send(Outgoing::Frame(message)).await.ok()
+    fn free(&mut self, id: &str, number: u64) {
+        if self.operations.get(id).is_some_and(|(current, _)| *current == number) {
+            self.operations.remove(id);
+        }
+    }
+
+    /// Has a frame sent; a peer that takes none for too long is given up.
+    async fn send(&self, message: Message) -> Result<(), Close> {
+        match timeout(SILENCE_MAX, self.outgoing.send(Outgoing::Frame(message))).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Close::new(1008, "Nothing was read for too long")),
+        }
     }
 
     async fn receive(&mut self, text: &str) -> Result<(), Close> {
@@ -257,11 +266,11 @@ impl Connection {
                     return Err(Close::new(4429, "Too many initialisation requests"));
                 }
                 self.acknowledged = true;
-                self.send(ServerMessage::ConnectionAck.frame()).await;
+                self.send(ServerMessage::ConnectionAck.frame()).await?;
             }
             ClientMessage::Ping { payload } => {
                 object_or_nothing(payload.as_ref())?;
-                self.send(ServerMessage::Pong { payload }.frame()).await;
+                self.send(ServerMessage::Pong { payload }.frame()).await?;
             }
             ClientMessage::Pong { payload } => object_or_nothing(payload.as_ref())?,
             ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload).await?,
@@ -281,14 +290,17 @@ impl Connection {
         if id.is_empty() {
             return Err(Close::invalid("Invalid message received: id is empty"));
         }
+        // What the client has read the end of is among these.
+        while let Ok((ended, number)) = self.freed.try_recv() {
+            self.free(&ended, number);
+        }
         if self.operations.contains_key(&id) {
             return Err(Close::new(4409, format!("Subscriber for {id} already exists")));
         }
         let limit = self.parts.limits.operations_max;
         if self.operations.len() >= limit {
-            let error = ServerError::new(format!("this connection runs {limit} operations, which is the most"), None);
-            self.send(ServerMessage::Error { id: &id, payload: &[error] }.frame()).await;
-            return Ok(());
+            let error = coded_error(format!("this connection runs {limit} operations, which is the most"));
+            return self.send(ServerMessage::Error { id: &id, payload: &[error] }.frame()).await;
         }
         self.started += 1;
         let run = Run {
@@ -376,26 +388,22 @@ impl Run {
 async fn write(
     mut sink: SplitSink<WebSocket, Message>,
     mut waiting: mpsc::Receiver<Outgoing>,
-    ended: mpsc::Sender<(String, u64)>,
+    ended: mpsc::UnboundedSender<(String, u64)>,
 ) -> SplitSink<WebSocket, Message> {
     let mut frames = Vec::with_capacity(FLUSHED_AT_ONCE);
     while waiting.recv_many(&mut frames, FLUSHED_AT_ONCE).await > 0 {
-        let mut over = Vec::new();
         for outgoing in frames.drain(..) {
             let frame = match outgoing {
                 Outgoing::Frame(frame) => frame,
+                // The client may use an id again once it has read of its end: it is free before that can be.
                 Outgoing::Last(frame, id, number) => {
-                    over.push((id, number));
+                    let _ = ended.send((id, number));
                     frame
                 }
             };
             if sink.feed(frame).await.is_err() {
                 return sink;
             }
-        }
-        // The client may use an id again once it has read of its end: free it before that can be.
-        for ended_operation in over {
-            let _ = ended.send(ended_operation).await;
         }
         if sink.flush().await.is_err() {
             return sink;

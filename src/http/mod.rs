@@ -7,11 +7,12 @@ mod answer;
 mod graphql_http;
 mod graphql_ws;
 
+use crate::graphql::error::ErrorCode;
 use crate::graphql::{Caller, Documents};
 use crate::model::Actor;
 use axum::Router;
 use axum::extract::{ConnectInfo, FromRef, Request, State, WebSocketUpgrade};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::net::SocketAddr;
@@ -75,9 +76,26 @@ async fn graphql_get(
 ) -> Response {
     let caller = caller(address, request.headers());
     match upgrade {
+        // A browser sends a websocket to any site without asking first, and says only where the page is from.
+        Ok(_) if !same_origin(request.headers()) => {
+            let message = "a websocket from a page of another site is refused";
+            answer::Media::Json.refused(StatusCode::FORBIDDEN, ErrorCode::InvalidArgument, message)
+        }
         Ok(upgrade) => graphql_ws::upgrade(upgrade, parts, caller),
         Err(_) if !request.headers().contains_key("upgrade") => graphql_http::get(&parts, caller, request).await,
         Err(rejection) => rejection.into_response(),
+    }
+}
+
+/// Whether the request comes from a page of this server, or from no page at all.
+fn same_origin(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    match headers.get(header::ORIGIN) {
+        None => true,
+        Some(_) => {
+            let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+            origin.is_some() && origin == text(header::HOST)
+        }
     }
 }
 

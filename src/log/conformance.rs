@@ -191,7 +191,8 @@ fn a_snapshot_keeps_every_thing() {
     let directory = tempfile::tempdir().unwrap();
     let log = SqliteLog::open(directory.path(), "a test", ID).unwrap();
     let key = crate::model::CollisionKey::Tool(ToolName::try_new("t").unwrap(), Version::unstated());
+    filled(&log);
     let things = vec![Thing::Collision(key, Time::from_micros(3))];
-    log.save_snapshot(&Snapshot { sequence: Sequence(1), time: Time::from_micros(2), things: things.clone() }).unwrap();
-    assert_eq!(log.load_snapshot(Sequence(1)).unwrap().unwrap().things, things);
+    log.save_snapshot(&Snapshot { sequence: Sequence(3), time: Time::from_micros(2), things: things.clone() }).unwrap();
+    assert_eq!(log.load_snapshot(Sequence(3)).unwrap().unwrap().things, things);
 }

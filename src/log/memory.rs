@@ -123,6 +123,11 @@ impl Log for MemoryLog {
         Ok(latest.map(|(sequence, time, things)| Snapshot { sequence: *sequence, time: *time, things: things.clone() }))
     }
 
+    fn snapshot_place(&self, upto: Sequence) -> Result<Option<Sequence>, ReadError> {
+        let inner = self.inner();
+        Ok(inner.snapshots.iter().rev().map(|(sequence, _, _)| *sequence).find(|sequence| *sequence <= upto))
+    }
+
     fn prune(&self, upto: Sequence) -> Result<Sequence, ReadError> {
         let mut inner = self.inner();
         let latest = inner.snapshots.iter().rev().find(|(sequence, _, _)| *sequence <= upto);

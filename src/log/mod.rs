@@ -74,7 +74,7 @@ pub struct Range {
     pub limit: usize,
 }
 
-/// Why a batch was not appended. Nothing of it is in the log.
+/// Why a batch was not appended. But for [`AppendError::Unknown`], nothing of it is in the log.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// The log ends elsewhere than the writer thought: somebody else writes to it.
@@ -103,7 +103,7 @@ pub enum ReadError {
         oldest: Sequence,
     },
     /// What is stored is not what was written.
-    #[error("the log is damaged at {place}: {reason}")]
+    #[error("the log is damaged at {place}: {reason}; restore the data directory from a backup")]
     Damaged {
         /// The change or batch.
         place: Sequence,
@@ -176,6 +176,9 @@ pub trait Log: Send + Sync {
 
     /// The latest whole snapshot at this place or earlier; damaged ones are passed over with a warning.
     fn load_snapshot(&self, upto: Sequence) -> Result<Option<Snapshot>, ReadError>;
+
+    /// Where the snapshot stands that [`Log::load_snapshot`] would try first.
+    fn snapshot_place(&self, upto: Sequence) -> Result<Option<Sequence>, ReadError>;
 
     /// Forgets changes up to the latest kept snapshot that is not beyond this place, and answers which place
     /// that was.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 pub const TEXT_LEN_MAX: usize = 16 * 1024;
 /// The most entries of a list such as tags, topics, tools or ports.
 pub const LIST_LEN_MAX: usize = 1_000;
+/// How many levels deep JSON from outside may nest. What is stored adds some, and the reader of the log stops at 127.
+pub const JSON_DEPTH_MAX: usize = 64;
 /// How deep fields of a contract are read; what lies deeper stays in the document.
 pub const FIELD_DEPTH_MAX: usize = 8;
 

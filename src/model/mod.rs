@@ -15,7 +15,9 @@ mod tool;
 mod trust;
 
 pub use change::{Change, CollisionKey, ContentHash, Entry, EventKind, Origin, Thing};
-pub use contract::{Contract, ContractField, Dependency, DependencyKind, FIELD_DEPTH_MAX, LIST_LEN_MAX, TEXT_LEN_MAX};
+pub use contract::{
+    Contract, ContractField, Dependency, DependencyKind, FIELD_DEPTH_MAX, JSON_DEPTH_MAX, LIST_LEN_MAX, TEXT_LEN_MAX,
+};
 pub use id::{ContractHash, DefinitionHash, EventId, NodeId, RegistryId, Sequence, ToolId, ValidatorId};
 pub use name::{ContractName, InvalidName, NAME_LEN_MAX, NodeName, ToolName, TopicName, Version};
 pub use node::{

@@ -58,8 +58,9 @@ pub enum Error {
     /// It could not be made durable; nothing changed. Trying again may help.
     #[error("the change could not be stored, and was not made")]
     NotStored(#[source] Arc<AppendError>),
-    /// An earlier failure left the end of the log unknown: nothing is changed until a restart has read it.
-    #[error("the registry takes no changes since writing its log failed: restart it")]
+    /// A failure left the end of the log unknown: whether the change was made shows after a restart has read it, and
+    /// until then nothing is changed.
+    #[error("writing the registry's log failed: whether this change was made shows when the registry is restarted")]
     Halted(#[source] Arc<AppendError>),
     /// The registry is shutting down.
     #[error("the registry is shutting down")]
@@ -249,7 +250,8 @@ impl Writer {
             self.halted = Some(error.clone());
         }
         for (answer, _) in answers {
-            let _ = answer.send(Err(Error::NotStored(error.clone())));
+            let failed = if halts { Error::Halted(error.clone()) } else { Error::NotStored(error.clone()) };
+            let _ = answer.send(Err(failed));
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::state::State;
 use crate::model::{DependencyKind, Node, NodeId, ToolName};
-use petgraph::algo::tarjan_scc;
+use petgraph::algo::kosaraju_scc;
 use petgraph::graph::DiGraph;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -21,8 +21,10 @@ pub const EDGES_MAX: usize = 100_000;
 pub enum Vertex {
     /// A registered node.
     Node(NodeId),
-    /// A name.
+    /// The name of a node that is not registered.
     Missing(Arc<str>),
+    /// The name of a tool that nobody offers.
+    MissingTool(Arc<str>),
 }
 
 /// Why one node feeds another.
@@ -102,6 +104,12 @@ pub fn whole(state: &State) -> Result<Graph, TooLarge> {
 
 /// The part of the graph around a node, up to so many steps away; `None`: as far as it goes.
 pub fn around(state: &State, root: &Node, direction: Direction, depth: Option<u32>) -> Result<Graph, TooLarge> {
+    let mut graph = reach(state, root, direction, depth)?;
+    graph.cycles = cycles(&graph.edges);
+    Ok(graph)
+}
+
+fn reach(state: &State, root: &Node, direction: Direction, depth: Option<u32>) -> Result<Graph, TooLarge> {
     let mut graph = Graph::default();
     graph.vertices.insert(Vertex::Node(root.id), 0);
     if direction != Direction::Downstream {
@@ -110,7 +118,6 @@ pub fn around(state: &State, root: &Node, direction: Direction, depth: Option<u3
     if direction != Direction::Upstream {
         walk(state, root.id, depth, &mut graph, downstream_edges, |edge| &edge.to)?;
     }
-    graph.cycles = cycles(&graph.edges);
     Ok(graph)
 }
 
@@ -121,7 +128,7 @@ pub fn neighbours(
     direction: Direction,
     depth: Option<u32>,
 ) -> Result<Vec<Arc<Node>>, TooLarge> {
-    let graph = around(state, root, direction, depth)?;
+    let graph = reach(state, root, direction, depth)?;
     let mut found: Vec<(u32, &Arc<Node>)> = graph
         .vertices
         .iter()
@@ -258,7 +265,7 @@ fn providers(state: &State, tool: &str) -> BTreeSet<Vertex> {
     let versions = ToolName::try_new(tool).map(|name| state.tool_versions(&name)).unwrap_or_default();
     let offers = versions.iter().flat_map(|tool| &tool.offers);
     let found: BTreeSet<Vertex> = offers.map(|offer| Vertex::Node(offer.node)).collect();
-    if found.is_empty() { BTreeSet::from([Vertex::Missing(tool.into())]) } else { found }
+    if found.is_empty() { BTreeSet::from([Vertex::MissingTool(tool.into())]) } else { found }
 }
 
 fn cycles(edges: &BTreeSet<Edge>) -> Vec<Vec<Vertex>> {
@@ -269,7 +276,8 @@ fn cycles(edges: &BTreeSet<Edge>) -> Vec<Vec<Vertex>> {
         let to = *places.entry(&edge.to).or_insert_with(|| graph.add_node(&edge.to));
         graph.update_edge(from, to, ());
     }
-    let mut found: Vec<Vec<Vertex>> = tarjan_scc(&graph)
+    // Not Tarjan's: that one recurses, and a long chain of nodes would end the stack.
+    let mut found: Vec<Vec<Vertex>> = kosaraju_scc(&graph)
         .into_iter()
         .filter(|members| members.len() > 1 || members.iter().any(|only| graph.contains_edge(*only, *only)))
         .map(|members| {

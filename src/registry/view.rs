@@ -144,6 +144,8 @@ impl Views {
 
     pub(super) fn publish(&self, state: Arc<State>, batch: Arc<Batch>) {
         let mut recent = self.recent();
+        // First of all: whoever finds a change in the batches finds the version that has it.
+        self.current.store(state.clone());
         recent.changes += batch.len();
         recent.batches.push_back(batch);
         while recent.changes > RECENT_CHANGES_MAX && recent.batches.len() > 1 {
@@ -154,9 +156,7 @@ impl Views {
             recent.versions.pop_front();
         }
         drop(recent);
-        let sequence = state.sequence;
-        self.current.store(state);
-        self.changed.send_replace(sequence);
+        self.changed.send_replace(state.sequence);
     }
 
     /// The batches behind a place, if they are all still in memory.
@@ -173,6 +173,7 @@ impl Views {
         if place > current.sequence {
             return Err(Error::Future { asked: place, current: current.sequence });
         }
+        let place = self.end_of_entry(place);
         if let Some(version) = self.remembered(place) {
             return Ok(version);
         }
@@ -206,6 +207,15 @@ impl Views {
         }
     }
 
+    /// The last place of the entry that has this place, while it is in memory.
+    fn end_of_entry(&self, place: Sequence) -> Sequence {
+        let recent = self.recent();
+        let at = recent.batches.partition_point(|batch| batch.last() < place);
+        let entries = recent.batches.get(at).map(|batch| batch.entries.as_slice()).unwrap_or_default();
+        let entry = entries.iter().find(|entry| (entry.first..=entry.last()).contains(&place));
+        entry.map_or(place, Entry::last)
+    }
+
     fn remembered(&self, place: Sequence) -> Option<Arc<State>> {
         let recent = self.recent();
         let at = recent.versions.partition_point(|version| version.sequence < place);
@@ -221,7 +231,8 @@ impl Views {
     }
 
     fn fold(&self, place: Sequence) -> Result<Arc<State>, Error> {
-        let base = match self.base(place) {
+        let stored = self.log.snapshot_place(place)?;
+        let base = match self.base(place).filter(|base| Some(base.sequence) >= stored) {
             Some(base) => base,
             None => Arc::new(self.stored_base(place)?),
         };
@@ -237,7 +248,10 @@ impl Views {
         }
         while state.sequence < place {
             let at_once = FOLDED_AT_ONCE.min((place.0 - state.sequence.0) as usize);
-            let entries = self.log.read(state.sequence, at_once)?;
+            let entries = match self.log.read(state.sequence, at_once) {
+                Err(ReadError::Pruned { oldest }) => return Err(Error::Gone { asked: place, oldest }),
+                read => read?,
+            };
             if entries.is_empty() {
                 let reason = "the log ends before it".to_owned();
                 return Err(ReadError::Damaged { place, reason }.into());

@@ -18,7 +18,7 @@ const PREFIX_LEN_MIN: usize = 2;
 /// The most characters of a word that count.
 const WORD_LEN_MAX: usize = 64;
 /// The most words of a query that count.
-const QUERY_WORDS_MAX: usize = 16;
+pub const QUERY_WORDS_MAX: usize = 16;
 
 /// The texts of one thing that it can be found by.
 #[derive(Clone, Copy)]

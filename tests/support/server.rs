@@ -43,12 +43,6 @@ impl Server {
         Server::start_in(&data_dir, &[]).keeping(directory)
     }
 
-    pub fn start_with(arguments: &[&str]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let data_dir = directory.path().join("data");
-        Server::start_in(&data_dir, arguments).keeping(directory)
-    }
-
     fn keeping(mut self, directory: TempDir) -> Self {
         self._directory = Some(directory);
         self

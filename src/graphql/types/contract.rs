@@ -8,6 +8,7 @@ use super::node::{Node, NodeKind};
 use super::tool::Tool;
 use crate::model::{self, CollisionKey, ContentHash, ContractHash, ContractName, Time, ToolKey, TopicName, Version};
 use crate::registry::state::HeldContract;
+use crate::registry::words::{QUERY_WORDS_MAX, split};
 use async_graphql::{Enum, InputObject, Object, OneofObject, Result, SimpleObject};
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
@@ -225,14 +226,13 @@ pub struct ContractFilter {
 
 impl ContractFilter {
     fn matcher(&self) -> impl Fn(&model::Contract) -> bool + Send + Sync + 'static {
-        let words: Vec<String> = crate::registry::words::split(self.search.as_deref().unwrap_or_default()).collect();
+        let words: Vec<String> = split(self.search.as_deref().unwrap_or_default()).take(QUERY_WORDS_MAX).collect();
         let (kind, topic) = (self.kind.map(model::NodeKind::from), self.topic.clone());
         move |contract| {
             let names = |topics: &[TopicName]| topics.iter().any(|name| Some(name.as_str()) == topic.as_deref());
-            let has = |word: &String| {
-                let text = format!("{} {}", contract.name, contract.description.as_deref().unwrap_or_default());
-                crate::registry::words::split(&text).any(|found| found.starts_with(word.as_str()))
-            };
+            let text = format!("{} {}", contract.name, contract.description.as_deref().unwrap_or_default());
+            let found: Vec<String> = if words.is_empty() { Vec::new() } else { split(&text).collect() };
+            let has = |word: &String| found.iter().any(|found| found.starts_with(word.as_str()));
             kind.is_none_or(|kind| contract.kind == Some(kind))
                 && (topic.is_none()
                     || names(&contract.publishes)

@@ -12,6 +12,7 @@ use crate::model::{self, Change, CollisionKey, EventId, NodeId, RegistryId, Tool
 use crate::registry::view::Views;
 use async_graphql::{Enum, InputObject, Interface, Object, Result};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -406,7 +407,11 @@ pub struct EventFilter {
 impl EventFilter {
     pub(in crate::graphql) fn read(self) -> Filter {
         Filter {
-            kinds: self.types.unwrap_or_default().into_iter().map(Into::into).collect(),
+            kinds: {
+                let kinds = self.types.unwrap_or_default().into_iter().map(model::EventKind::from);
+                // Each once: there are few, and a list is as long as its sender likes.
+                kinds.collect::<BTreeSet<_>>().into_iter().collect()
+            },
             node: self.node_id.map(NodeId),
             tool: self.tool,
             correlation_id: self.correlation_id,

@@ -41,6 +41,7 @@ fn id(vertex: &graph::Vertex) -> ID {
     match vertex {
         graph::Vertex::Node(id) => ID(id.to_string()),
         graph::Vertex::Missing(name) => ID(format!("missing:{name}")),
+        graph::Vertex::MissingTool(name) => ID(format!("missing-tool:{name}")),
     }
 }
 
@@ -55,10 +56,10 @@ impl DependencyGraph {
             .map(|(vertex, depth)| {
                 let node = match vertex {
                     graph::Vertex::Node(id) => Node::by_id(&self.view, *id),
-                    graph::Vertex::Missing(_) => None,
+                    graph::Vertex::Missing(_) | graph::Vertex::MissingTool(_) => None,
                 };
                 let name = match (vertex, &node) {
-                    (graph::Vertex::Missing(name), _) => name.to_string(),
+                    (graph::Vertex::Missing(name) | graph::Vertex::MissingTool(name), _) => name.to_string(),
                     (_, Some(node)) => node.node.declared.name.to_string(),
                     (graph::Vertex::Node(id), None) => id.to_string(),
                 };
@@ -92,7 +93,7 @@ impl DependencyGraph {
 /// A node, or a name that some node depends on and nobody has registered.
 #[derive(SimpleObject)]
 pub struct GraphNode {
-    /// The node's id, or missing: and the name. Edges and cycles refer to it.
+    /// The node's id; for what is missing, missing: or missing-tool: and the name. Edges and cycles refer to it.
     id: ID,
     /// The node's name, or the name that is missing.
     name: String,

@@ -1,14 +1,14 @@
 //! Nodes: the object, and which nodes a list has.
 
 use super::super::View;
-use super::super::error::{invalid, too_large};
+use super::super::error::{ErrorCode, invalid, refuse, too_large};
 use super::super::paging::{Connection, Key, Page, PageArgs, Rank, total};
 use super::super::scalars::DateTime;
 use super::contract::Contract;
 use super::port::NodePort;
 use super::tool::Tool;
 use super::trust::{Trust, TrustState};
-use crate::model::{self, NodeId, NodeName, Time, ToolName, TopicName};
+use crate::model::{self, NAME_LEN_MAX, NodeId, NodeName, Time, ToolName, TopicName};
 use crate::registry::graph::{Direction, neighbours};
 use crate::registry::state::State;
 use async_graphql::{Enum, InputObject, Object, OneofObject, Result, SimpleObject};
@@ -283,6 +283,16 @@ impl NodeBy {
             NodeBy::Name(name) => view.node_by_name(name),
         };
         node.map(|node| Node { view: view.clone(), node: node.clone() })
+    }
+
+    /// The refusal of what needs the node.
+    pub(in crate::graphql) fn unknown(&self) -> async_graphql::Error {
+        let (what, details) = match self {
+            NodeBy::Id(id) => (id.to_string(), serde_json::json!({ "nodeId": id })),
+            NodeBy::Name(name) => (name.chars().take(NAME_LEN_MAX).collect(), serde_json::json!({ "name": name })),
+        };
+        let message = format!("no node is registered as {what:?}: look it up with nodes(filter: {{search: ...}})");
+        refuse(ErrorCode::NodeNotFound, message, details)
     }
 }
 

@@ -1,17 +1,19 @@
 //! Registration as clients give it: checked here, field by field, and made a command.
 
-use super::super::error::{contract as contract_error, invalid};
+use super::super::error::{contract as contract_error, invalid, tool as tool_error};
 use super::super::{Bounds, View};
 use super::contract::{Contract, ContractCollision};
 use super::node::{ExecutionMode, Node, NodeKind};
 use super::port::NodePortInput;
 use super::tool::ToolTransport;
-use crate::contracts::{self, ToolFields};
+use crate::contracts::{self, Spelling, ToolFields};
 use crate::model::{
-    self, CollisionKey, LIST_LEN_MAX, NAME_LEN_MAX, NodeId, NodeName, TEXT_LEN_MAX, ToolKey, ToolName, Ttl, Version,
+    self, CollisionKey, JSON_DEPTH_MAX, LIST_LEN_MAX, NAME_LEN_MAX, NodeId, NodeName, TEXT_LEN_MAX, ToolKey, ToolName,
+    Ttl, Version,
 };
 use crate::registry::command::{Heartbeat, OfferedTool, Patch, Register};
 use crate::registry::decide;
+use crate::registry::state::State;
 use async_graphql::{InputObject, MaybeUndefined, Object, Result};
 use serde_json::Value;
 use std::sync::Arc;
@@ -118,25 +120,24 @@ fn list<T, U>(field: &str, items: Vec<T>, read: impl FnMut((usize, T)) -> Result
 }
 
 /// Texts that name something, each once.
-fn texts(field: &'static str) -> impl Fn(Vec<String>) -> Result<Vec<String>> {
-    move |given| {
-        let mut texts = Vec::new();
-        for item in list(field, given, |(at, item)| {
-            let path = format!("{field}[{at}]");
-            match item.chars().count() {
-                0 => Err(invalid(&path, "is empty")),
-                length if length > NAME_LEN_MAX => {
-                    Err(invalid(&path, format!("has {length} characters; the most is {NAME_LEN_MAX}")))
-                }
-                _ => Ok(item),
+fn texts(field: &str, given: Vec<String>) -> Result<Vec<String>> {
+    let checked = list(field, given, |(at, item)| {
+        let path = format!("{field}[{at}]");
+        match item.chars().count() {
+            0 => Err(invalid(&path, "is empty")),
+            length if length > NAME_LEN_MAX => {
+                Err(invalid(&path, format!("has {length} characters; the most is {NAME_LEN_MAX}")))
             }
-        })? {
-            if !texts.contains(&item) {
-                texts.push(item);
-            }
+            _ => Ok(item),
         }
-        Ok(texts)
+    })?;
+    let mut texts = Vec::new();
+    for item in checked {
+        if !texts.contains(&item) {
+            texts.push(item);
+        }
     }
+    Ok(texts)
 }
 
 fn ttl(field: &str, seconds: i32, bounds: &Bounds) -> Result<Ttl> {
@@ -154,6 +155,9 @@ fn version(field: &str, text: &str) -> Result<Version> {
 fn metadata(value: Value) -> Result<Arc<Value>> {
     if !value.is_object() {
         return Err(invalid("metadata", "is no JSON object"));
+    }
+    if contracts::nests_too_deep(&value) {
+        return Err(invalid("metadata", format!("nests deeper than {JSON_DEPTH_MAX} levels")));
     }
     let length = value.to_string().len();
     if length > METADATA_LEN_MAX {
@@ -199,16 +203,21 @@ fn ports(field: &'static str) -> impl Fn(Vec<NodePortInput>) -> Result<Vec<model
 }
 
 impl RegisterInput {
-    pub(in crate::graphql) fn read(self, fresh_id: Uuid, bounds: &Bounds) -> Result<Register> {
+    /// `view` tells what is known of the node already.
+    pub(in crate::graphql) fn read(self, fresh_id: Uuid, bounds: &Bounds, view: &State) -> Result<Register> {
         let contract = self.contract.as_deref().map(contracts::read).transpose();
         let contract = contract.map_err(|error| contract_error(&error))?;
         let name = self.name.as_deref().map(NodeName::try_new).transpose();
         let node_version = patch(self.version, |text| version("version", &text))?;
-        let tool_version = match (&node_version, &contract) {
-            (Patch::Set(version), _) => version.clone(),
-            (_, Some(document)) => document.node_version.clone().unwrap_or_else(Version::unstated),
-            _ => Version::unstated(),
+        let known = match (self.id, &name) {
+            (Some(id), _) => view.node(NodeId(id)),
+            (None, Ok(Some(name))) => view.node_by_name(name.as_str()),
+            _ => None,
         };
+        let document_version = contract.as_ref().and_then(|document| document.node_version.clone());
+        let known_version = known.and_then(|node| node.declared.version.clone());
+        let tool_version = node_version.clone().or(document_version).over(known_version);
+        let tool_version = tool_version.unwrap_or_else(Version::unstated);
         let declare_only = self.declare_only.unwrap_or(false);
         Ok(Register {
             id: self.id.map(NodeId),
@@ -217,7 +226,7 @@ impl RegisterInput {
             kind: self.kind.map(Into::into),
             version: node_version,
             description: patch(self.description, text("description", TEXT_LEN_MAX))?,
-            tags: patch(self.tags, texts("tags"))?,
+            tags: patch(self.tags, |tags| texts("tags", tags))?,
             namespace: patch(self.namespace, text("namespace", NAME_LEN_MAX))?,
             host: patch(self.host, text("host", NAME_LEN_MAX))?,
             execution_mode: self.execution_mode.map(Into::into),
@@ -232,7 +241,7 @@ impl RegisterInput {
             outbound: patch(self.outbound_ports, ports("outboundPorts"))?,
             capabilities: patch(self.capabilities, capabilities)?,
             owned_by_agent: patch(self.owned_by_agent, text("ownedByAgent", NAME_LEN_MAX))?,
-            subscribed_by_agents: patch(self.subscribed_by_agents, texts("subscribedByAgents"))?,
+            subscribed_by_agents: patch(self.subscribed_by_agents, |agents| texts("subscribedByAgents", agents))?,
         })
     }
 }
@@ -247,7 +256,7 @@ impl ToolInput {
         let fields = ToolFields {
             key: ToolKey { name, version },
             description: self.description,
-            tags: self.tags.unwrap_or_default(),
+            tags: texts(&format!("{path}.tags"), self.tags.unwrap_or_default())?,
             input_schema: self.input_schema,
             output_schema: self.output_schema,
             error_codes: self.error_codes.unwrap_or_default(),
@@ -262,7 +271,7 @@ impl ToolInput {
         }
         let ttl = self.ttl_seconds.map(|seconds| ttl(&format!("{path}.ttlSeconds"), seconds, bounds)).transpose()?;
         let transport = self.transport.map(Into::into).unwrap_or_default();
-        let definition = contracts::define_tool(fields, path).map_err(|error| contract_error(&error))?;
+        let definition = contracts::define_tool(fields, path, Spelling::Api).map_err(|error| tool_error(&error))?;
         Ok(OfferedTool { definition, transport, endpoint: self.endpoint, ttl, max_in_flight })
     }
 }

@@ -31,8 +31,10 @@ type Hash = [u8; 32];
 pub struct SqliteLog {
     id: RegistryId,
     path: PathBuf,
-    writer: Mutex<Connection>,
+    // Before the writer, and so closed before it: the last to close moves the write-ahead log into the file, and a
+    // reader cannot.
     readers: Mutex<Vec<Connection>>,
+    writer: Mutex<Connection>,
     snapshots: Snapshots,
     /// Holds the lock on the data directory for as long as the log is open; absent in a reader of another's log.
     _lock: Option<std::fs::File>,
@@ -42,8 +44,12 @@ impl SqliteLog {
     /// Opens the log in this directory, or makes one; `owner` says in a line who is opening it, for whoever
     /// tries next.
     pub fn open(directory: &Path, owner: &str, fresh_id: RegistryId) -> Result<Self, OpenError> {
-        let lock = open::lock(directory, owner)?;
         let path = directory.join(open::FILE_NAME);
+        // Looked at before anything is written, so that a directory of somebody else's stays as it is.
+        if path.exists() {
+            open::check_file(&path)?;
+        }
+        let lock = open::lock(directory, owner)?;
         open::create_if_absent(&path, fresh_id)?;
         Self::with(directory, path, Some(lock), false)
     }
@@ -233,6 +239,8 @@ impl Log for SqliteLog {
 
     fn read(&self, after: Sequence, limit: usize) -> Result<Vec<Entry>, ReadError> {
         self.with_reader(|connection| {
+            // One transaction: pruning goes on meanwhile, and this sees one version.
+            let connection = &*connection.unchecked_transaction()?;
             let kept_after = anchor(connection)?.0.sequence;
             if after < kept_after {
                 return Err(ReadError::Pruned { oldest: kept_after });
@@ -244,6 +252,7 @@ impl Log for SqliteLog {
     fn find(&self, filter: &Filter, range: Range) -> Result<Vec<Record>, ReadError> {
         let range = self.narrowed(filter, range)?;
         self.with_reader(|connection| {
+            let connection = &*connection.unchecked_transaction()?;
             let kept_after = anchor(connection)?.0.sequence;
             if range.after < kept_after {
                 return Err(ReadError::Pruned { oldest: kept_after });
@@ -290,15 +299,26 @@ impl Log for SqliteLog {
     }
 
     fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), ReadError> {
-        self.snapshots.save(snapshot)
+        match self.chain_at(snapshot.sequence)? {
+            Some(chain) => self.snapshots.save(snapshot, &chain),
+            None => {
+                let reason = "a snapshot is taken where a batch ends, and none ends there".to_owned();
+                Err(ReadError::Damaged { place: snapshot.sequence, reason })
+            }
+        }
     }
 
     fn load_snapshot(&self, upto: Sequence) -> Result<Option<Snapshot>, ReadError> {
-        self.snapshots.load(upto)
+        self.snapshots.load(upto, |place| self.chain_at(place))
+    }
+
+    fn snapshot_place(&self, upto: Sequence) -> Result<Option<Sequence>, ReadError> {
+        Ok(self.snapshots.places()?.into_iter().rev().find(|place| *place <= upto))
     }
 
     fn prune(&self, upto: Sequence) -> Result<Sequence, ReadError> {
-        let Some(base) = self.snapshots.places()?.into_iter().rev().find(|place| *place <= upto) else {
+        // Read whole before anything goes: it is all that is left of what goes.
+        let Some(base) = self.load_snapshot(upto)?.map(|snapshot| snapshot.sequence) else {
             return self.pruned_upto();
         };
         while self.prune_step(base)? {}
@@ -312,6 +332,19 @@ impl Log for SqliteLog {
 }
 
 impl SqliteLog {
+    /// The hash of the batch that ends at this place; `None` where none does.
+    fn chain_at(&self, place: Sequence) -> Result<Option<Hash>, ReadError> {
+        self.with_reader(|connection| {
+            let (pruned, hash) = anchor(connection)?;
+            if pruned.sequence == place && place != Sequence::ZERO {
+                return Ok(Some(hash));
+            }
+            let mut ending = connection
+                .prepare_cached("SELECT hash FROM batch WHERE first <= ?1 AND last = ?1 ORDER BY first DESC LIMIT 1")?;
+            Ok(ending.query_row([place.0], |row| row.get(0)).optional()?)
+        })
+    }
+
     /// Takes away some batches; whether any are left to take away.
     fn prune_step(&self, base: Sequence) -> Result<bool, ReadError> {
         let mut writer = self.writer();
@@ -446,7 +479,7 @@ fn verify(connection: &Connection) -> Result<Verification, ReadError> {
         }
         let mut link = Link::new(&previous, first, last, time);
         match walk_batch(&mut changes, first, last, time, &mut link)? {
-            Ok(count) => found.changes += count,
+            Ok(()) => {}
             Err(reason) => {
                 found.broken = broken(reason);
                 return Ok(found);
@@ -457,7 +490,9 @@ fn verify(connection: &Connection) -> Result<Verification, ReadError> {
             found.broken = broken("its content is not what was written".to_owned());
             return Ok(found);
         }
-        (found.batches, found.upto, previous) = (found.batches + 1, last, hash);
+        found.batches += 1;
+        found.changes += last.0 - first.0 + 1;
+        (found.upto, previous) = (last, hash);
     }
     let beyond: Option<u64> =
         transaction
@@ -469,14 +504,14 @@ fn verify(connection: &Connection) -> Result<Verification, ReadError> {
     Ok(found)
 }
 
-/// The number of changes of a batch, or what is wrong with them, the batch's hash left aside.
+/// Adds a batch's changes to its hash, or says what is wrong with them, the hash left aside.
 fn walk_batch(
     changes: &mut rusqlite::Statement<'_>,
     first: Sequence,
     last: Sequence,
     time: Time,
     link: &mut Link,
-) -> Result<Result<u64, String>, ReadError> {
+) -> Result<Result<(), String>, ReadError> {
     let mut rows = changes.query([first.0, last.0])?;
     let mut expected = first;
     while let Some(row) = rows.next()? {
@@ -507,5 +542,5 @@ fn walk_batch(
     if expected != last.next() {
         return Ok(Err(format!("change {expected} is missing")));
     }
-    Ok(Ok(last.0 - first.0 + 1))
+    Ok(Ok(()))
 }

@@ -140,8 +140,17 @@ pub(super) fn lock(directory: &Path, owner: &str) -> Result<File, OpenError> {
 /// Makes an empty log beside its final name and moves it there whole, so that a start that is cut short
 /// leaves nothing that looks like a torn log.
 pub(super) fn create_if_absent(path: &Path, id: RegistryId) -> Result<(), OpenError> {
-    if path.exists() {
-        return Ok(());
+    // Not `exists`, which takes a file that cannot be looked at for one that is not there.
+    match fs::symlink_metadata(path) {
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(io_error(path)(error)),
+    }
+    for left_over in ["db-wal", "db-shm"].map(|extension| path.with_extension(extension)) {
+        if left_over.exists() {
+            let reason = "registry.db is missing and its write-ahead log is there".to_owned();
+            return Err(OpenError::Torn { path: left_over, reason });
+        }
     }
     let beside = path.with_extension("db.new");
     match fs::remove_file(&beside) {

@@ -3,6 +3,7 @@
 //! Written beside the final name, synced, then moved there: a snapshot is whole or not there. One that does not
 //! add up is passed over: the log has everything that is in it.
 
+use super::Hash;
 use crate::log::{ReadError, Snapshot, record};
 use crate::model::{RegistryId, Sequence, Time};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ struct Header {
     registry: Uuid,
     sequence: u64,
     time: i64,
+    /// The hash of the batch that ends at the place, hex: a snapshot of another history is none of this log's.
+    chain: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -49,8 +52,8 @@ impl<W: Write> Hashing<W> {
     }
 }
 
-fn hex(hasher: Sha256) -> String {
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Snapshots {
@@ -76,15 +79,15 @@ impl Snapshots {
         Ok(places)
     }
 
-    pub(super) fn save(&self, snapshot: &Snapshot) -> Result<(), ReadError> {
-        self.write(snapshot).map_err(|error| ReadError::Failed(error.into()))?;
+    pub(super) fn save(&self, snapshot: &Snapshot, chain: &Hash) -> Result<(), ReadError> {
+        self.write(snapshot, chain).map_err(|error| ReadError::Failed(error.into()))?;
         for place in superfluous(self.places()?) {
             self.remove(place)?;
         }
         Ok(())
     }
 
-    fn write(&self, snapshot: &Snapshot) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    fn write(&self, snapshot: &Snapshot, chain: &Hash) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         fs::create_dir_all(&self.directory)?;
         let path = self.path(snapshot.sequence);
         let beside = path.with_extension("new");
@@ -94,23 +97,30 @@ impl Snapshots {
             registry: self.registry.0,
             sequence: snapshot.sequence.0,
             time: snapshot.time.as_micros(),
+            chain: hex(chain),
         };
         file.line(&serde_json::to_string(&header)?)?;
         for thing in &snapshot.things {
             file.line(&record::encode_thing(thing)?)?;
         }
         let Hashing { mut inner, hasher } = file;
-        writeln!(inner, "{}", serde_json::to_string(&Trailer { sha256: hex(hasher) })?)?;
+        writeln!(inner, "{}", serde_json::to_string(&Trailer { sha256: hex(&hasher.finalize()) })?)?;
         inner.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         fs::rename(&beside, &path)?;
         File::open(&self.directory)?.sync_all()?;
         Ok(())
     }
 
-    pub(super) fn load(&self, upto: Sequence) -> Result<Option<Snapshot>, ReadError> {
+    /// The latest snapshot that is not beyond a place and adds up; `chain_at` gives the log's hash at a place.
+    pub(super) fn load(
+        &self,
+        upto: Sequence,
+        chain_at: impl Fn(Sequence) -> Result<Option<Hash>, ReadError>,
+    ) -> Result<Option<Snapshot>, ReadError> {
         for place in self.places()?.into_iter().rev().filter(|place| *place <= upto) {
             let path = self.path(place);
-            match self.read(&path) {
+            let chain = chain_at(place)?;
+            match self.read(&path, chain.as_ref()) {
                 Ok(snapshot) => return Ok(Some(snapshot)),
                 Err(reason) => tracing::warn!(snapshot = %path.display(), %reason, "a snapshot is passed over"),
             }
@@ -118,7 +128,7 @@ impl Snapshots {
         Ok(None)
     }
 
-    fn read(&self, path: &Path) -> Result<Snapshot, Box<dyn std::error::Error + Send + Sync>> {
+    fn read(&self, path: &Path, chain: Option<&Hash>) -> Result<Snapshot, Box<dyn std::error::Error + Send + Sync>> {
         let mut lines = BufReader::with_capacity(1 << 20, File::open(path)?);
         let mut hasher = Sha256::new();
         let mut line = String::new();
@@ -128,6 +138,9 @@ impl Snapshots {
         if header.format > record::FORMAT || header.registry != self.registry.0 {
             return Err("it is of another registry or a later version".into());
         }
+        if chain.is_none_or(|chain| hex(chain) != header.chain) {
+            return Err("it is of a history that is not this log's".into());
+        }
         let mut things = Vec::new();
         loop {
             line.clear();
@@ -136,7 +149,7 @@ impl Snapshots {
             }
             if line.starts_with("{\"sha256\"") {
                 let trailer: Trailer = serde_json::from_str(&line)?;
-                if trailer.sha256 != hex(hasher) {
+                if trailer.sha256 != hex(&hasher.finalize()) {
                     return Err("its content is not what was written".into());
                 }
                 let (sequence, time) = (Sequence(header.sequence), Time::from_micros(header.time));

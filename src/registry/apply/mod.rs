@@ -8,7 +8,7 @@ mod node;
 mod tool;
 
 use super::state::State;
-use crate::model::{Change, CollisionKey, Entry, NodeStatus, Sequence, Thing, Time};
+use crate::model::{Change, CollisionKey, Entry, NodeStatus, Sequence, Thing, Time, Trust};
 use std::sync::Arc;
 
 /// Where in the log a change stands, and when it was made.
@@ -40,7 +40,7 @@ fn apply(state: &mut State, place: Place, change: &Change) {
                 updated.status = *status;
                 updated.ttl = *ttl;
                 if *trust_reset {
-                    updated.trust.verdicts.clear();
+                    updated.trust = Trust::default();
                 }
                 if *seen {
                     node::see(updated, place.time);
@@ -73,6 +73,7 @@ fn apply(state: &mut State, place: Place, change: &Change) {
         }
         Change::NodeGraceGranted { node, until } => {
             node::updated(state, place, *node, |granted| granted.grace_until = Some(*until));
+            tool::keep_until(state, *node, *until);
         }
         Change::NodeDeregistered { node, .. } => node::deregistered(state, *node),
         Change::ToolRegistered { offer } => tool::registered(state, place, offer),

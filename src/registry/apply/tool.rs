@@ -65,14 +65,22 @@ pub(super) fn withdraw(state: &mut State, id: NodeId, key: &ToolKey) {
 
 /// The node was heard of: its offers' lifetimes start anew.
 pub(super) fn renew(state: &mut State, id: NodeId, now: Time) {
+    for_each_lapsing(state, id, |offer| offer.expires_at = offer.ttl.map(|ttl| ttl.deadline(now)));
+}
+
+/// The node's offers last until then at least.
+pub(super) fn keep_until(state: &mut State, id: NodeId, until: Time) {
+    for_each_lapsing(state, id, |offer| offer.expires_at = offer.expires_at.max(Some(until)));
+}
+
+/// Changes the offers of a node that have lifetimes of their own.
+fn for_each_lapsing(state: &mut State, id: NodeId, change: impl Fn(&mut Offer)) {
     let Some(node) = state.nodes.get(&id).cloned() else { return };
     for key in &node.tools {
         let Some(tool) = state.tools.get(key) else { continue };
         if tool.offers.iter().any(|offer| offer.node == id && offer.ttl.is_some()) {
             let mut tool = Tool::clone(tool);
-            for offer in tool.offers.iter_mut().filter(|offer| offer.node == id) {
-                offer.expires_at = offer.ttl.map(|ttl| ttl.deadline(now));
-            }
+            tool.offers.iter_mut().filter(|offer| offer.node == id).for_each(&change);
             put(state, tool);
         }
     }

@@ -2,10 +2,11 @@
 
 use super::{Answer, Decision, known, thawed};
 use crate::model::Change;
-use crate::model::{Node, NodeId, NodeStatus, Time};
+use crate::model::{NodeId, NodeStatus, Time};
 use crate::registry::command::Heartbeat;
 use crate::registry::refusal::Refusal;
 use crate::registry::state::{Lapsing, State};
+use std::collections::BTreeSet;
 
 /// The most that one command takes for gone: the next follows at once, and nobody waits long behind it.
 const EXPIRED_AT_ONCE_MAX: usize = 1_000;
@@ -66,13 +67,12 @@ pub(super) fn expire_lapsed(state: &State, now: Time) -> Decision {
 pub(super) fn grant_grace(state: &State, now: Time, seconds: u32) -> Decision {
     let until = now.plus_seconds(u64::from(seconds));
     let lapsed = state.deadlines.iter().take_while(|(deadline, _)| *deadline <= now);
-    let changes: Vec<Change> = lapsed
-        .filter_map(|(_, lapsing)| match lapsing {
-            Lapsing::Node(id) => state.node(*id),
-            Lapsing::Offer(..) => None,
+    let nodes: BTreeSet<NodeId> = lapsed
+        .map(|(_, lapsing)| match lapsing {
+            Lapsing::Node(id) | Lapsing::Offer(id, _) => *id,
         })
-        .filter(|node: &&std::sync::Arc<Node>| node.grace_until.is_none())
-        .map(|node| Change::NodeGraceGranted { node: node.id, until })
+        .filter(|id| state.node(*id).is_some_and(|node| node.status.is_live() && node.grace_until.is_none()))
         .collect();
+    let changes: Vec<Change> = nodes.into_iter().map(|node| Change::NodeGraceGranted { node, until }).collect();
     Decision { answer: Answer::Kept(changes.len()), changes }
 }

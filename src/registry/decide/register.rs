@@ -2,7 +2,7 @@
 
 use super::{Answer, Decision, Registered, thawed};
 use crate::model::{Change, CollisionKey, ContentHash};
-use crate::model::{Declared, Node, NodeId, NodeKind, NodeStatus, Offer, OfferSource, Time, ToolKey};
+use crate::model::{Declared, Node, NodeId, NodeKind, NodeStatus, Offer, OfferSource, Time, ToolKey, Trust};
 use crate::registry::command::{NodeContract, OfferedTool, Patch, Register};
 use crate::registry::refusal::Refusal;
 use crate::registry::state::State;
@@ -36,6 +36,11 @@ pub(super) fn decide(state: &State, register: &Register) -> Result<Decision, Ref
         && says_otherwise
     {
         thawed(node)?;
+    }
+    if let Some(in_document) = register.contract.as_ref().and_then(|contract| contract.node_id)
+        && in_document != id
+    {
+        warnings.push(format!("the document gives the id {in_document}; the node is known as {id} and keeps that"));
     }
     collisions(state, register, known, id, &mut changes, &mut warnings);
     let answer = Registered { node: id, created: known.is_none(), changed: says_otherwise || moves.status, warnings };
@@ -146,14 +151,13 @@ fn offers(
 ) -> Result<BTreeMap<ToolKey, Offer>, Refusal> {
     let mut offers = BTreeMap::new();
     let mut add = |tool: &OfferedTool, source: OfferSource| {
-        let offer = offer(tool, source, id);
-        match offers.insert(tool.definition.key.clone(), offer) {
-            Some(earlier) if earlier.definition.hash != tool.definition.hash => {
-                let ToolKey { name, version } = &tool.definition.key;
-                Err(Refusal::ToolOfferedTwice { name: name.to_string(), version: version.to_string() })
-            }
-            _ => Ok(()),
+        let mut offer = offer(tool, source, id);
+        match offers.get(&tool.definition.key) {
+            Some(earlier) => agree(earlier, &mut offer)?,
+            None => {}
         }
+        offers.insert(tool.definition.key.clone(), offer);
+        Ok(())
     };
     if let Some(document) = &register.contract {
         for tool in &document.tools {
@@ -172,11 +176,25 @@ fn offers(
             OfferSource::Fields => register.tools == Patch::Keep,
             OfferSource::Contract => register.contract.is_none(),
         };
-        if keep {
-            offers.entry(offer.definition.key.clone()).or_insert_with(|| offer.clone());
+        match offers.get_mut(&offer.definition.key) {
+            Some(now) if keep => agree(offer, now)?,
+            None if keep => _ = offers.insert(offer.definition.key.clone(), offer.clone()),
+            _ => {}
         }
     }
     Ok(offers)
+}
+
+/// A node says one thing of a tool, in its contract and beside it; what the contract offers stays the contract's.
+fn agree(other: &Offer, offer: &mut Offer) -> Result<(), Refusal> {
+    if other.definition.hash != offer.definition.hash {
+        let ToolKey { name, version } = &offer.definition.key;
+        return Err(Refusal::ToolOfferedTwice { name: name.to_string(), version: version.to_string() });
+    }
+    if other.source == OfferSource::Contract {
+        offer.source = OfferSource::Contract;
+    }
+    Ok(())
 }
 
 fn offer(tool: &OfferedTool, source: OfferSource, node: NodeId) -> Offer {
@@ -221,15 +239,16 @@ fn node_changes(
             changes.push(Change::NodeRejoined { node: id, ttl });
             NodeStatus::Online
         }
-        NodeStatus::Declared if live => NodeStatus::Online,
+        // Who registers anew begins anew.
+        NodeStatus::Declared | NodeStatus::Draining if live => NodeStatus::Online,
         status => status,
     };
     let says_otherwise = *node.declared != declared;
-    let woken = node.status == NodeStatus::Declared && live;
+    let woken = live && matches!(node.status, NodeStatus::Declared | NodeStatus::Draining);
     if says_otherwise || woken || (!live && ttl != node.ttl) {
         let trust_reset = node.declared.contract.is_some()
             && node.declared.contract != declared.contract
-            && !node.trust.verdicts.is_empty();
+            && node.trust != Trust::default();
         // The same allocation where nothing in it changed: applying then leaves the indexes alone.
         let declared = if says_otherwise { Arc::new(declared) } else { node.declared.clone() };
         changes.push(Change::NodeUpdated { node: id, declared, status, ttl, seen: live, trust_reset });

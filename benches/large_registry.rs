@@ -1,0 +1,189 @@
+//! A registry of 100,000 nodes and 300,000 tools, beside one of 1,000 nodes: starting, reading, memory.
+//!
+//! `cargo bench --bench large_registry`. Reading goes through GraphQL in process, from text to bytes.
+
+mod support;
+
+use divan::Bencher;
+use onex::contracts::{self, Spelling, ToolFields};
+use onex::graphql::{Bounds, Caller, Documents, Services};
+use onex::log::sqlite::SqliteLog;
+use onex::model::{Actor, NodeId, NodeName, RegistryId, ToolKey, ToolName, Ttl, Version};
+use onex::registry::command::{Command, OfferedTool, Patch, Register, Request};
+use onex::registry::engine::{Clock, Engine, Options};
+use onex::registry::upkeep;
+use serde_json::json;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+use support::{Wall, resident_bytes};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+
+const LARGE: usize = 100_000;
+const SMALL: usize = 1_000;
+const TOOLS_A_NODE: usize = 3;
+/// Nodes feed on in chains: so many a chain, with a topic between neighbours.
+const CHAIN: usize = 10;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const WORDS: [&str; 8] = ["ledger", "router", "vector", "session", "metrics", "payment", "archive", "gateway"];
+
+fn registration(number: usize) -> Command {
+    let word = WORDS[number % WORDS.len()];
+    let name = format!("node_{word}_{number:06}");
+    let (chain, place) = (number / CHAIN, number % CHAIN);
+    let document = format!(
+        "{{\"name\": \"{name}\", \"version\": \"1.0.{}\", \"node_type\": \"EFFECT_GENERIC\", \"description\": \"Keeps the \
+         {word} of part {number} in order and tells others\", \"event_bus\": {{\"publish_topics\": [\"t.{chain}.{}\"], \
+         \"subscribe_topics\": [\"t.{chain}.{place}\"]}}}}",
+        number % 7,
+        place + 1
+    );
+    let tools = (0..TOOLS_A_NODE).map(|tool| {
+        let key = ToolKey {
+            name: ToolName::try_new(&format!("{word}.tool_{number:06}_{tool}")).expect("a name"),
+            version: Version::try_new("1.0.0").expect("a version"),
+        };
+        let fields = ToolFields {
+            key,
+            description: Some(format!("Does what a {word} needs, number {tool}")),
+            tags: vec![word.to_owned()],
+            input_schema: Some(json!({"type": "object", "properties": {"text": {"type": "string"}}})),
+            output_schema: None,
+            error_codes: Vec::new(),
+        };
+        let definition = contracts::define_tool(fields, "tool", Spelling::Api).expect("a tool");
+        OfferedTool { definition, transport: Default::default(), endpoint: None, ttl: None, max_in_flight: None }
+    });
+    let mut register = Register::named(NodeId(Uuid::from_u64_pair(1, number as u64)), NodeName::try_new(&name).ok());
+    register.contract = Some(contracts::read(&document).expect("a contract"));
+    register.tools = Patch::Set(tools.collect());
+    register.ttl = Ttl::from_seconds(86_400).map_or(Patch::Keep, Patch::Set);
+    Command::Register(Box::new(register))
+}
+
+struct Registry {
+    documents: Arc<Documents>,
+    runtime: Runtime,
+    _engine: Engine,
+    _directory: TempDir,
+}
+
+fn start(directory: &Path) -> (Engine, Services) {
+    let log = SqliteLog::open(directory, "a benchmark", RegistryId(Uuid::from_u128(1))).expect("a log");
+    let upkeep = upkeep::Options { snapshot_every: u64::MAX, retain_seconds: None };
+    let clock: Arc<dyn Clock> = Arc::new(Wall);
+    let engine = Engine::start(Arc::new(log), clock.clone(), &Options::default(), upkeep).expect("an engine");
+    let services = Services {
+        handle: engine.handle(),
+        views: engine.views().clone(),
+        started_at: clock.now(),
+        clock,
+        bounds: Bounds { ttl_seconds_max: 86_400 },
+    };
+    (engine, services)
+}
+
+fn build(count: usize) -> Registry {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let directory = tempfile::tempdir().expect("a folder");
+    let (engine, services) = start(directory.path());
+    let begun = Instant::now();
+    runtime.block_on(async {
+        let numbers = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let writers: Vec<_> = (0..64)
+            .map(|_| {
+                let (handle, numbers) = (engine.handle(), numbers.clone());
+                tokio::spawn(async move {
+                    loop {
+                        let number = numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        if number >= count {
+                            return;
+                        }
+                        let command = registration(number);
+                        let request = Request { command, actor: Actor::anonymous(None), correlation_id: None };
+                        handle.submit(request).await.expect("registered");
+                    }
+                })
+            })
+            .collect();
+        for writer in writers {
+            writer.await.expect("a writer");
+        }
+    });
+    let filled = begun.elapsed();
+    drop(services);
+    runtime.block_on(async { tokio::task::spawn_blocking(move || engine.stop()).await.expect("stopped") });
+
+    let before = resident_bytes();
+    let begun = Instant::now();
+    let (engine, services) = start(directory.path());
+    let started = begun.elapsed();
+    let bytes = resident_bytes().saturating_sub(before);
+    println!(
+        "{count} nodes, {} tools: registered in {:.1} s ({:.0} a second); started from the snapshot in {:.2} s; memory grew \
+         by {:.1} kB a node, its tools and contract with it",
+        count * TOOLS_A_NODE,
+        filled.as_secs_f64(),
+        count as f64 / filled.as_secs_f64(),
+        started.as_secs_f64(),
+        bytes as f64 / count as f64 / 1024.0
+    );
+    Registry { documents: Arc::new(Documents::new(services)), runtime, _engine: engine, _directory: directory }
+}
+
+fn registry(count: usize) -> &'static Registry {
+    static SMALL_ONE: OnceLock<Registry> = OnceLock::new();
+    static LARGE_ONE: OnceLock<Registry> = OnceLock::new();
+    if count == LARGE { LARGE_ONE.get_or_init(|| build(LARGE)) } else { SMALL_ONE.get_or_init(|| build(SMALL)) }
+}
+
+fn ask(bencher: Bencher<'_, '_>, count: usize, query: &str) {
+    let registry = registry(count);
+    let caller = Caller { actor: Actor::anonymous(None), correlation_id: None };
+    bencher.bench(|| {
+        registry.runtime.block_on(async {
+            let executable = registry.documents.prepare(query, None, Default::default()).await;
+            let executable = executable.unwrap_or_else(|refused| panic!("{refused:?}"));
+            let response = registry.documents.execute(executable, caller.clone()).await;
+            assert!(response.errors.is_empty(), "{:?}", response.errors);
+            serde_json::to_vec(&response).expect("an answer")
+        })
+    });
+}
+
+#[divan::bench(args = [SMALL, LARGE])]
+fn a_page_of_20_nodes(bencher: Bencher<'_, '_>, count: usize) {
+    ask(bencher, count, "{ nodes(first: 20) { nodes { id name kind status version description } totalCount } }");
+}
+
+#[divan::bench(args = [SMALL, LARGE])]
+fn a_node_by_name(bencher: Bencher<'_, '_>, count: usize) {
+    ask(bencher, count, "{ node(by: {name: \"node_router_000001\"}) { id kind status contract { publishes } } }");
+}
+
+#[divan::bench(args = [SMALL, LARGE])]
+fn a_search_for_one_tool(bencher: Bencher<'_, '_>, count: usize) {
+    ask(bencher, count, "{ tools(filter: {search: \"router 000001\"}, first: 20) { nodes { name version } } }");
+}
+
+#[divan::bench(args = [SMALL, LARGE])]
+fn a_search_that_an_eighth_matches(bencher: Bencher<'_, '_>, count: usize) {
+    ask(bencher, count, "{ nodes(filter: {search: \"ledger\"}, first: 20) { nodes { name } } }");
+}
+
+#[divan::bench(args = [SMALL, LARGE])]
+fn three_hops_downstream(bencher: Bencher<'_, '_>, count: usize) {
+    let query = "{ dependencyGraph(root: {name: \"node_router_000001\"}, direction: DOWNSTREAM, depth: 3) { nodes { name } \
+                 edges { via } } }";
+    ask(bencher, count, query);
+}
+
+fn main() {
+    divan::main();
+}
