@@ -14,6 +14,9 @@
 //! - [`config`]: settings. [`app`]: the one place where parts are built and meet.
 //! - [`client`]: the GraphQL client that the command line uses. [`cli`]: one file a command.
 
+// What comes from outside must not end the process. Tests may.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 pub mod model;
 
 pub mod log;

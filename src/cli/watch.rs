@@ -29,11 +29,11 @@ const SUBSCRIPTION: &str = "subscription($filter: EventFilter, $after: Sequence)
         ... on NodeGraceGranted { node { name } }
         ... on NodeDeregistered { node { name } }
         ... on TrustChanged { node { name } }
-        ... on ToolRegistered { tool { name version } }
-        ... on ToolRemoved { tool { name version } }
-        ... on ToolExpired { tool { name version } }
+        ... on ToolRegistered { node { name } tool { name version } }
+        ... on ToolRemoved { node { name } tool { name version } }
+        ... on ToolExpired { node { name } tool { name version } }
         ... on ContractRegistered { contract { name version } }
-        ... on ContractCollisionFound { collision { name version } }
+        ... on ContractCollisionFound { node { name } collision { name version } }
     }
 }";
 
@@ -224,7 +224,12 @@ fn detail(event: &Value) -> String {
     let mut words: Vec<String> = thing.iter().map(|(name, version)| format!("{name} {version}")).collect();
     let node = text(event, "/node/name");
     for (key, value) in event["metadata"].as_object().into_iter().flatten() {
-        let value = text(value, "");
+        // A flag that is not set, and a hash, say little in a line.
+        let value = if *value == Value::Bool(false) || key.to_lowercase().ends_with("hash") {
+            NOTHING.to_owned()
+        } else {
+            text(value, "")
+        };
         let said = value == NOTHING
             || value == node
             || thing.as_ref().is_some_and(|(name, version)| value == *name || value == *version);

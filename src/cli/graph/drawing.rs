@@ -3,7 +3,7 @@
 //! Both draw alike: parallel edges between two nodes become one with the labels below each other, since dozens of
 //! topics between one pair would hide everything else; missing nodes are dashed, members of cycles red.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::Graph;
 use crate::cli::output::clean;
@@ -20,14 +20,14 @@ pub(super) fn dot(graph: &Graph) -> String {
         if node.missing {
             attributes.push_str(", style=dashed");
         }
-        if circles.nodes.contains(&*node.id) {
+        if circles.has_node(&node.id) {
             attributes.push_str(", color=red");
         }
         text.push_str(&format!("  {} [{attributes}];\n", quoted(&node.id)));
     }
     for Merged { from, to, labels } in merge(graph) {
         let label = labels.iter().map(|label| escaped(label)).collect::<Vec<_>>().join("\\n");
-        let colour = if circles.edges.contains(&(from, to)) { ", color=red" } else { "" };
+        let colour = if circles.has_edge(from, to) { ", color=red" } else { "" };
         text.push_str(&format!("  {} -> {} [label=\"{label}\"{colour}];\n", quoted(from), quoted(to)));
     }
     text.push_str("}\n");
@@ -49,7 +49,7 @@ pub(super) fn mermaid(graph: &Graph) -> String {
         let (Some(tail), Some(head)) = (numbers.get(from), numbers.get(to)) else { continue };
         let label = labels.iter().map(|label| entities(label)).collect::<Vec<_>>().join("<br/>");
         text.push_str(&format!("  n{tail} -->|\"{label}\"| n{head}\n"));
-        if circles.edges.contains(&(from, to)) {
+        if circles.has_edge(from, to) {
             red_edges.push(edges.to_string());
         }
         edges += 1;
@@ -63,28 +63,28 @@ pub(super) fn mermaid(graph: &Graph) -> String {
         format!("  classDef {name} {style}\n  class {} {name}\n", members.join(","))
     };
     text.push_str(&class("missing", "stroke-dasharray:5 5", &|node| node.missing));
-    text.push_str(&class("cycle", "stroke:red", &|node| circles.nodes.contains(&*node.id)));
+    text.push_str(&class("cycle", "stroke:red", &|node| circles.has_node(&node.id)));
     if !red_edges.is_empty() {
         text.push_str(&format!("  linkStyle {} stroke:red\n", red_edges.join(",")));
     }
     text
 }
 
-/// The nodes and steps of all cycles.
-struct Circles<'a> {
-    nodes: HashSet<&'a str>,
-    edges: HashSet<(&'a str, &'a str)>,
-}
+/// Which cycle each node is in: a set of nodes that all feed each other, so that an edge within it is part of a circle.
+struct Circles<'a>(HashMap<&'a str, usize>);
 
 impl<'a> Circles<'a> {
     fn of(graph: &'a Graph) -> Self {
-        let mut circles = Self { nodes: HashSet::new(), edges: HashSet::new() };
-        for cycle in graph.circles() {
-            let next = cycle.iter().copied().cycle().skip(1);
-            circles.edges.extend(cycle.iter().copied().zip(next));
-            circles.nodes.extend(cycle);
-        }
-        circles
+        let members = graph.cycles.iter().enumerate();
+        Circles(members.flat_map(|(cycle, ids)| ids.iter().map(move |id| (id.as_str(), cycle))).collect())
+    }
+
+    fn has_node(&self, id: &str) -> bool {
+        self.0.contains_key(id)
+    }
+
+    fn has_edge(&self, from: &str, to: &str) -> bool {
+        self.0.get(from).is_some_and(|cycle| self.0.get(to) == Some(cycle))
     }
 }
 
