@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 const CONNECTIONS: usize = 64;
 const ROUNDS: usize = 5;
 const MEASURED: Duration = Duration::from_secs(3);
-const MUTATION: &str = "mutation($input: HeartbeatInput!) { heartbeat(input: $input) { id status expiresAt } }";
+const MUTATION: &str = "mutation($input: HeartbeatInput!) { heartbeat(input: $input) { id } }";
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -32,7 +32,8 @@ impl RegistrationMutation {
     async fn register(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What the node says of itself.")] mut input: RegisterInput,
+        // Boxed, or every mutation would carry the room of the largest input about.
+        #[graphql(desc = "What the node says of itself.")] mut input: Box<RegisterInput>,
     ) -> Result<Registration> {
         let services = ctx.data::<Services>()?;
         let correlation_id = input.correlation_id.take();

@@ -9,9 +9,12 @@ use axum::body::to_bytes;
 use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// A GraphQL request as it came.
 struct Given {
@@ -21,7 +24,7 @@ struct Given {
 }
 
 pub(super) async fn post(
-    State(parts): State<Parts>,
+    State(parts): State<Arc<Parts>>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
@@ -58,26 +61,46 @@ fn is_json(headers: &HeaderMap) -> bool {
     content_type.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
 }
 
+/// The members of a body, each as it came: read once, straight into what runs. Unknown ones are passed over.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    #[serde(default, borrow)]
+    query: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    operation_name: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    variables: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    extensions: Option<&'a RawValue>,
+}
+
 fn read_body(body: &[u8]) -> Result<Given, String> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| format!("the body is no JSON: {error}"))?;
-    let Value::Object(mut members) = value else {
+    if !body.trim_ascii_start().starts_with(b"{") {
         return Err("the body is no JSON object with a query".to_owned());
-    };
-    let query = match members.remove("query") {
-        Some(Value::String(query)) => query,
-        Some(_) => return Err("query is no text".to_owned()),
-        None => return Err("query is missing".to_owned()),
-    };
-    let operation_name = match members.remove("operationName") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(name)) => Some(name),
-        Some(_) => return Err("operationName is no text".to_owned()),
-    };
-    let variables = variables(members.remove("variables"))?;
-    match members.remove("extensions") {
-        None | Some(Value::Null | Value::Object(_)) => Ok(Given { query, operation_name, variables }),
-        Some(_) => Err("extensions is no object".to_owned()),
     }
+    let body: Body<'_> = serde_json::from_slice(body).map_err(|error| format!("the body is no JSON: {error}"))?;
+    let query = member(body.query, "query", "text")?.ok_or("query is missing")?;
+    let operation_name = member(body.operation_name, "operationName", "text")?;
+    let variables = match member::<Variables>(body.variables.filter(|given| is_object(given)), "variables", "object")? {
+        Some(variables) => variables,
+        None if body.variables.is_none_or(|given| given.get() == "null") => Variables::default(),
+        None => return Err("variables is no object".to_owned()),
+    };
+    match body.extensions {
+        Some(given) if !is_object(given) && given.get() != "null" => Err("extensions is no object".to_owned()),
+        _ => Ok(Given { query, operation_name, variables }),
+    }
+}
+
+fn is_object(given: &RawValue) -> bool {
+    given.get().starts_with('{')
+}
+
+/// A member of the body; `None` where it is absent or null.
+fn member<'a, T: Deserialize<'a>>(given: Option<&'a RawValue>, name: &str, kind: &str) -> Result<Option<T>, String> {
+    let Some(given) = given else { return Ok(None) };
+    serde_json::from_str(given.get()).map_err(|_| format!("{name} is no {kind}"))
 }
 
 fn read_parameters(Query(mut given): Query<HashMap<String, String>>) -> Result<Given, String> {

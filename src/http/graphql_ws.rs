@@ -39,7 +39,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// The most bytes of a close reason (RFC 6455: 125, less two for the code).
 const CLOSE_REASON_LEN_MAX: usize = 123;
 
-pub(super) fn upgrade(upgrade: WebSocketUpgrade, parts: Parts, caller: Caller) -> HttpResponse {
+pub(super) fn upgrade(upgrade: WebSocketUpgrade, parts: Arc<Parts>, caller: Caller) -> HttpResponse {
     let upgrade = upgrade
         .protocols([PROTOCOL])
         .max_message_size(parts.limits.body_bytes_max)
@@ -157,7 +157,7 @@ enum Outgoing {
 }
 
 struct Connection {
-    parts: Parts,
+    parts: Arc<Parts>,
     caller: Caller,
     outgoing: mpsc::Sender<Outgoing>,
     /// The running operations by id, each with a number of its own.
@@ -175,7 +175,7 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    async fn serve(socket: WebSocket, parts: Parts, caller: Caller) {
+    async fn serve(socket: WebSocket, parts: Arc<Parts>, caller: Caller) {
         let _open = parts.open.clone();
         let (sink, stream) = socket.split();
         let (outgoing, waiting) = mpsc::channel(QUEUE_LEN_MAX);

@@ -11,7 +11,7 @@ use crate::graphql::error::ErrorCode;
 use crate::graphql::{Caller, Documents};
 use crate::model::Actor;
 use axum::Router;
-use axum::extract::{ConnectInfo, FromRef, Request, State, WebSocketUpgrade};
+use axum::extract::{ConnectInfo, Request, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -35,7 +35,6 @@ impl Default for Limits {
 }
 
 /// What the routes work with.
-#[derive(Clone)]
 pub struct Parts {
     /// Takes requests from text to answer.
     pub documents: Arc<Documents>,
@@ -47,15 +46,12 @@ pub struct Parts {
     pub open: mpsc::Sender<()>,
 }
 
-impl FromRef<Parts> for Arc<Documents> {
-    fn from_ref(parts: &Parts) -> Self {
-        parts.documents.clone()
-    }
-}
-
 /// Every route.
 pub fn router(parts: Parts) -> Router {
-    Router::new().route("/", get(index)).route("/graphql", get(graphql_get).post(graphql_http::post)).with_state(parts)
+    Router::new()
+        .route("/", get(index))
+        .route("/graphql", get(graphql_get).post(graphql_http::post))
+        .with_state(Arc::new(parts))
 }
 
 async fn index() -> &'static str {
@@ -69,7 +65,7 @@ async fn index() -> &'static str {
 
 /// A GET is a query, or the handshake of a websocket.
 async fn graphql_get(
-    State(parts): State<Parts>,
+    State(parts): State<Arc<Parts>>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
     request: Request,

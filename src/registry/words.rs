@@ -61,12 +61,14 @@ impl Words {
     /// Everything that has every word of the query, whole or by its beginning, with how well it fits:
     /// more is better. A query without words finds nothing.
     pub fn search(&self, query: &str) -> BTreeMap<Uuid, u32> {
-        let mut asked = split(query).take(QUERY_WORDS_MAX);
-        let Some(first) = asked.next() else { return BTreeMap::new() };
-        let mut found = self.having(&first, None);
-        for word in asked {
-            let also = self.having(&word, Some(&found));
-            found.retain(|id, score| match also.get(id) {
+        let mut asked: Vec<Matching<'_>> =
+            split(query).take(QUERY_WORDS_MAX).map(|word| self.matching(&word)).collect();
+        // The rarest word first: what does not have it need not be looked at.
+        asked.sort_by_key(Matching::len);
+        let mut asked = asked.into_iter();
+        let mut found = asked.next().map(Matching::scores).unwrap_or_default();
+        for matching in asked {
+            found.retain(|id, score| match matching.score(id) {
                 Some(more) => {
                     *score += more;
                     true
@@ -77,24 +79,42 @@ impl Words {
         found
     }
 
-    fn having(&self, asked: &str, among: Option<&BTreeMap<Uuid, u32>>) -> BTreeMap<Uuid, u32> {
+    fn matching(&self, asked: &str) -> Matching<'_> {
+        let by_beginning = asked.chars().count() >= PREFIX_LEN_MIN;
+        let candidates = self.0.range(Arc::<str>::from(asked)..).take_while(|(word, _)| word.starts_with(asked));
+        let words = candidates.map(|(word, postings)| (word.len() == asked.len(), postings));
+        Matching(words.filter(|(whole, _)| *whole || by_beginning).collect())
+    }
+}
+
+/// The words that match one word of a query, each with whether it matches as a whole.
+struct Matching<'a>(Vec<(bool, &'a OrdMap<Uuid, u8>)>);
+
+impl Matching<'_> {
+    fn len(&self) -> usize {
+        self.0.iter().map(|(_, postings)| postings.len()).sum()
+    }
+
+    /// How well a thing fits: by the word of it that fits best.
+    fn score(&self, id: &Uuid) -> Option<u32> {
+        let fits = self.0.iter().filter_map(|(whole, postings)| Some(worth(*whole, *postings.get(id)?)));
+        fits.max()
+    }
+
+    fn scores(self) -> BTreeMap<Uuid, u32> {
         let mut found: BTreeMap<Uuid, u32> = BTreeMap::new();
-        let candidates = self.0.range(Arc::<str>::from(asked)..);
-        for (word, postings) in candidates.take_while(|(word, _)| word.starts_with(asked)) {
-            let whole = word.len() == asked.len();
-            if !whole && asked.chars().count() < PREFIX_LEN_MIN {
-                break;
-            }
-            let factor = if whole { WHOLE_WORD } else { 1 };
+        for (whole, postings) in self.0 {
             for (id, places) in postings {
-                if among.is_none_or(|among| among.contains_key(id)) {
-                    let score = found.entry(*id).or_default();
-                    *score = (*score).max(u32::from(*places) * factor);
-                }
+                let score = found.entry(*id).or_default();
+                *score = (*score).max(worth(whole, *places));
             }
         }
         found
     }
+}
+
+fn worth(whole: bool, places: u8) -> u32 {
+    u32::from(places) * if whole { WHOLE_WORD } else { 1 }
 }
 
 /// Each word of the texts with the sum of the places it stands in.

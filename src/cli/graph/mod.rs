@@ -214,11 +214,7 @@ mod tests {
     fn the_summary_says_what_is_missing_and_what_runs_in_a_circle() {
         assert_eq!(
             sample().summary(),
-            [
-                "3 nodes, 11 edges",
-                "needed, but not registered: gone",
-                "cycle: a, b \"x\" \\ <y># feed each other",
-            ]
+            ["3 nodes, 11 edges", "needed, but not registered: gone", "cycle: a, b \"x\" \\ <y># feed each other",]
         );
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn deregistered(state: &mut State, id: NodeId) {
         tool::withdraw(state, id, key);
     }
     contract::moved(state, id, node.declared.contract, None);
-    unindex_life(state, &node);
+    move_life(state, Some(Life::of(&node)), None);
     unindex_declared(state, id, &node.declared);
     state.nodes.remove(&id);
 }
@@ -67,10 +67,7 @@ pub(super) fn deregistered(state: &mut State, id: NodeId) {
 pub(super) fn put(state: &mut State, node: Node) {
     let id = node.id;
     let known = state.nodes.get(&id).cloned();
-    if let Some(known) = &known {
-        unindex_life(state, known);
-    }
-    index_life(state, &node);
+    move_life(state, known.as_deref().map(Life::of), Some(Life::of(&node)));
     match &known {
         Some(known) if Arc::ptr_eq(&known.declared, &node.declared) => {}
         known => {
@@ -85,22 +82,54 @@ pub(super) fn put(state: &mut State, node: Node) {
     state.nodes.insert(id, Arc::new(node));
 }
 
-fn index_life(state: &mut State, node: &Node) {
-    state.nodes_by_registration.insert((node.registered_at, node.id));
-    state.nodes_by_last_seen.insert((node.last_seen_at, node.id));
-    if let Some(deadline) = node.deadline() {
-        state.deadlines.insert((deadline, Lapsing::Node(node.id)));
-    }
-    state.status_counts[node.status as usize] += 1;
+/// What the indexes of a node's life are made of.
+struct Life {
+    registered: (Time, NodeId),
+    last_seen: (Option<Time>, NodeId),
+    deadline: Option<(Time, Lapsing)>,
+    status: NodeStatus,
 }
 
-fn unindex_life(state: &mut State, node: &Node) {
-    state.nodes_by_registration.remove(&(node.registered_at, node.id));
-    state.nodes_by_last_seen.remove(&(node.last_seen_at, node.id));
-    if let Some(deadline) = node.deadline() {
-        state.deadlines.remove(&(deadline, Lapsing::Node(node.id)));
+impl Life {
+    fn of(node: &Node) -> Self {
+        Life {
+            registered: (node.registered_at, node.id),
+            last_seen: (node.last_seen_at, node.id),
+            deadline: node.deadline().map(|deadline| (deadline, Lapsing::Node(node.id))),
+            status: node.status,
+        }
     }
-    state.status_counts[node.status as usize] -= 1;
+}
+
+/// Moves a node from one place of the indexes to another; what stays is not touched, since each touch copies.
+fn move_life(state: &mut State, from: Option<Life>, to: Option<Life>) {
+    let same = |part: fn(&Life, &Life) -> bool| from.as_ref().zip(to.as_ref()).is_some_and(|(a, b)| part(a, b));
+    let (registered, last_seen) = (same(|a, b| a.registered == b.registered), same(|a, b| a.last_seen == b.last_seen));
+    let (deadline, status) = (same(|a, b| a.deadline == b.deadline), same(|a, b| a.status == b.status));
+    if let Some(from) = from {
+        if !registered {
+            state.nodes_by_registration.remove(&from.registered);
+        }
+        if !last_seen {
+            state.nodes_by_last_seen.remove(&from.last_seen);
+        }
+        if let Some(lapsing) = from.deadline.filter(|_| !deadline) {
+            state.deadlines.remove(&lapsing);
+        }
+        state.status_counts[from.status as usize] -= usize::from(!status);
+    }
+    if let Some(to) = to {
+        if !registered {
+            state.nodes_by_registration.insert(to.registered);
+        }
+        if !last_seen {
+            state.nodes_by_last_seen.insert(to.last_seen);
+        }
+        if let Some(lapsing) = to.deadline.filter(|_| !deadline) {
+            state.deadlines.insert(lapsing);
+        }
+        state.status_counts[to.status as usize] += usize::from(!status);
+    }
 }
 
 pub(in crate::registry) fn texts(declared: &Declared) -> Texts<'_> {
