@@ -3,6 +3,12 @@
 //! `cargo bench --bench engine`. Each round runs both on the same disk, one after the other; the ratio is the
 //! median over the rounds.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a benchmark reads the clock and prints what it found"
+)]
+
 mod support;
 
 use onex::log::Log;

@@ -3,6 +3,12 @@
 //!
 //! `cargo bench --bench http_writes`. Server and load share the machine in both cases, in one process, round by round.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a benchmark reads the clock and prints what it found"
+)]
+
 mod support;
 
 use axum::Router;

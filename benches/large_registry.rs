@@ -2,6 +2,12 @@
 //!
 //! `cargo bench --bench large_registry`. Reading goes through GraphQL in process, from text to bytes.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a benchmark reads the clock and prints what it found"
+)]
+
 mod support;
 
 use divan::Bencher;

@@ -2,6 +2,13 @@
 //!
 //! Tests that draw at random print their seed; ONEX_TEST_SEED=… repeats a run.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests wait by the clock, draw ids and print their seeds"
+)]
+
 mod bad_input;
 mod cli;
 mod corpus;

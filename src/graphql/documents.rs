@@ -114,7 +114,8 @@ impl Documents {
         let kept = match self.kept.get(text) {
             Some(kept) => kept,
             None => {
-                let kept = Arc::new(self.validate(text).await?);
+                // Boxed, as below: what is rare must not make the future of every request large.
+                let kept = Arc::new(Box::pin(self.validate(text)).await?);
                 self.kept.insert(text.into(), kept.clone());
                 kept
             }
@@ -125,7 +126,7 @@ impl Documents {
         let mut document = ExecutableDocument::clone(&kept.document);
         binding::drop_absent(&mut document, &operation.node, &variables);
         if kept.mixes_variables {
-            let errors = self.check(document.clone(), name, variables.clone()).await;
+            let errors = Box::pin(self.check(document.clone(), name, variables.clone())).await;
             if !errors.is_empty() {
                 return Err(request(errors));
             }
@@ -164,7 +165,8 @@ impl Documents {
     pub async fn execute(&self, executable: Executable, caller: Caller) -> Response {
         let request = executable.request.data(caller).data(Pinned(self.services.views.current()));
         // A defect in one field must not take the connection with it, nor what else runs on it.
-        let run = AssertUnwindSafe(self.schema.execute(request)).catch_unwind().await;
+        // Boxed: the library's future is of several kilobytes, and would be moved from hand to hand otherwise.
+        let run = AssertUnwindSafe(Box::pin(self.schema.execute(request))).catch_unwind().await;
         let mut response = run.unwrap_or_else(|_| {
             let error = super::error::internal(&std::io::Error::other("a resolver panicked"));
             Response::from_errors(vec![error.into_server_error(async_graphql::Pos::default())])

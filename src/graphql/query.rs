@@ -43,7 +43,6 @@ pub struct History;
 #[Object]
 impl History {
     /// The registry's own history, oldest first. Heartbeats are not in it.
-    #[expect(clippy::too_many_arguments, reason = "a Relay connection has four of its own")]
     async fn events(
         &self,
         ctx: &Context<'_>,

@@ -41,7 +41,7 @@ pub(super) async fn post(
         return media.refused(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::InvalidArgument, message);
     };
     match read_body(&body) {
-        Ok(given) => answer(&parts, media, caller, given, false).await,
+        Ok(given) => Box::pin(answer(&parts, media, caller, given, false)).await,
         Err(reason) => media.refused(StatusCode::BAD_REQUEST, ErrorCode::InvalidArgument, reason),
     }
 }

@@ -80,7 +80,7 @@ impl Snapshots {
     }
 
     pub(super) fn save(&self, snapshot: &Snapshot, chain: &Hash) -> Result<(), ReadError> {
-        self.write(snapshot, chain).map_err(|error| ReadError::Failed(error.into()))?;
+        self.write(snapshot, chain).map_err(ReadError::Failed)?;
         for place in superfluous(self.places()?) {
             self.remove(place)?;
         }

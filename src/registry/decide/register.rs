@@ -152,9 +152,8 @@ fn offers(
     let mut offers = BTreeMap::new();
     let mut add = |tool: &OfferedTool, source: OfferSource| {
         let mut offer = offer(tool, source, id);
-        match offers.get(&tool.definition.key) {
-            Some(earlier) => agree(earlier, &mut offer)?,
-            None => {}
+        if let Some(earlier) = offers.get(&tool.definition.key) {
+            agree(earlier, &mut offer)?;
         }
         offers.insert(tool.definition.key.clone(), offer);
         Ok(())
