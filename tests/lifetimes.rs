@@ -50,10 +50,9 @@ async fn a_draining_node_stays_so_until_it_says_otherwise() {
     }
 }
 
-#[tokio::test]
-async fn an_offer_with_a_lifetime_of_its_own_lapses_by_itself() {
-    let registry = Registry::new();
-    let key = ToolKey { name: ToolName::try_new("x").unwrap(), version: Version::unstated() };
+/// An offer of a tool with a lifetime of its own.
+fn brief_offer(name: &str, seconds: u32) -> OfferedTool {
+    let key = ToolKey { name: ToolName::try_new(name).unwrap(), version: Version::unstated() };
     let fields = onex::contracts::ToolFields {
         key,
         description: None,
@@ -63,14 +62,19 @@ async fn an_offer_with_a_lifetime_of_its_own_lapses_by_itself() {
         error_codes: Vec::new(),
     };
     let definition = onex::contracts::define_tool(fields, "tool", onex::contracts::Spelling::Api).unwrap();
-    let offer = OfferedTool {
+    OfferedTool {
         definition,
         transport: Default::default(),
         endpoint: None,
-        ttl: Ttl::from_seconds(5),
+        ttl: Ttl::from_seconds(seconds),
         max_in_flight: None,
-    };
-    let node = registry.register("a", |r| r.tools = Patch::Set(vec![offer])).await.unwrap().node;
+    }
+}
+
+#[tokio::test]
+async fn an_offer_with_a_lifetime_of_its_own_lapses_by_itself() {
+    let registry = Registry::new();
+    let node = registry.register("a", |r| r.tools = Patch::Set(vec![brief_offer("x", 5)])).await.unwrap().node;
     registry.clock.turn_seconds(4);
     registry.heartbeat(node).await.unwrap();
     registry.clock.turn_seconds(4);
@@ -80,6 +84,19 @@ async fn an_offer_with_a_lifetime_of_its_own_lapses_by_itself() {
     registry.submit(Command::ExpireLapsed).await.unwrap();
     assert!(registry.state().tools.is_empty() && registry.node("a").tools.is_empty());
     assert_eq!(registry.node("a").status, NodeStatus::Online);
+}
+
+#[tokio::test]
+async fn offers_that_lapsed_while_the_registry_was_down_share_their_nodes_grace() {
+    let registry = Registry::new();
+    registry.register("a", |r| (r.ttl, r.tools) = (ttl(5), Patch::Set(vec![brief_offer("x", 5)]))).await.unwrap();
+    registry.clock.turn_seconds(60);
+    registry.submit(Command::GrantGrace { seconds: 30 }).await.unwrap();
+    registry.submit(Command::ExpireLapsed).await.unwrap();
+    assert_eq!((registry.node("a").status, registry.state().tools.len()), (NodeStatus::Online, 1));
+    registry.clock.turn_seconds(30);
+    registry.submit(Command::ExpireLapsed).await.unwrap();
+    assert_eq!((registry.node("a").status, registry.state().tools.len()), (NodeStatus::Offline, 0));
 }
 
 #[tokio::test]

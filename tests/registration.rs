@@ -178,3 +178,23 @@ async fn deregistering_answers_the_node_as_it_last_was() {
     let unknown = registry.heartbeat(node).await;
     assert!(matches!(unknown, Err(Refusal::NodeNotFound { .. })));
 }
+
+#[tokio::test]
+async fn a_contract_and_the_fields_beside_it_must_say_the_same_of_a_tool() {
+    let registry = Registry::new();
+    let contract = "name: a\nversion: 1.0.0\ntools: [{name: x, description: one, input_schema: {type: object}}]";
+    registry.register_contract(contract).await.unwrap();
+    let otherwise = registry.register("a", |r| r.tools = tools(&[tool("x", "1.0.0", "two")])).await;
+    assert!(matches!(otherwise, Err(Refusal::ToolOfferedTwice { .. })));
+    registry.register("a", |r| r.tools = tools(&[tool("x", "1.0.0", "one")])).await.unwrap();
+    registry.register("a", |r| r.tools = Patch::Clear).await.unwrap();
+    assert_eq!(registry.node("a").tools.len(), 1, "what the contract offers stays while the contract does");
+}
+
+#[tokio::test]
+async fn a_tool_without_a_version_has_the_one_that_the_contract_gives_the_node() {
+    let registry = Registry::new();
+    registry.register_contract("node_name: a\ncontract_version: {major: 2}\nmcp: {expose: true}").await.unwrap();
+    let key = registry.node("a").tools[0].clone();
+    assert_eq!((key.name.as_str(), key.version.as_str()), ("a", "2.0.0"));
+}
