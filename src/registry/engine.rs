@@ -127,6 +127,7 @@ impl Engine {
             waiting,
             batch_len_max: options.batch_len_max,
             halted: None,
+            runtime: tokio::runtime::Handle::try_current().ok(),
         };
         let writer = thread::Builder::new()
             .name("onex-writer".to_owned())
@@ -183,6 +184,8 @@ struct Writer {
     waiting: mpsc::Receiver<Message>,
     batch_len_max: usize,
     halted: Option<Arc<AppendError>>,
+    /// The runtime that the callers run on, where the engine was started from within one.
+    runtime: Option<tokio::runtime::Handle>,
 }
 
 type Answering = (oneshot::Sender<Result<Outcome, Error>>, Result<(Answer, Option<Sequence>), Error>);
@@ -228,10 +231,21 @@ impl Writer {
             Ok(()) => self.publish(state, entries),
             Err(error) => return self.fail(error, answers),
         };
-        for (answer, decided) in answers {
-            let outcome = decided.map(|(answer, first)| Outcome { answer, view: view.clone(), first });
-            // A caller who has left is told nothing; what was decided stands.
-            let _ = answer.send(outcome);
+        let outcomes = answers.into_iter().map(|(answer, decided)| {
+            (answer, decided.map(|(answer, first)| Outcome { answer, view: view.clone(), first }))
+        });
+        self.tell(outcomes.collect());
+    }
+
+    /// Tells callers what came of their commands. A caller who has left is told nothing; what was decided stands.
+    ///
+    /// Where there is a runtime, one of its tasks does so: waking many of its tasks from in there costs a fraction of
+    /// waking each from this thread.
+    fn tell(&self, outcomes: Vec<(oneshot::Sender<Result<Outcome, Error>>, Result<Outcome, Error>)>) {
+        let tell = move || outcomes.into_iter().for_each(|(answer, outcome)| _ = answer.send(outcome));
+        match &self.runtime {
+            Some(runtime) => _ = runtime.spawn(async move { tell() }),
+            None => tell(),
         }
     }
 
