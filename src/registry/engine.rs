@@ -74,7 +74,7 @@ pub struct StartError(#[from] ReadError);
 
 struct Job {
     request: Request,
-    answer: oneshot::Sender<Result<Outcome, Error>>,
+    answer: Caller,
 }
 
 enum Message {
@@ -188,7 +188,9 @@ struct Writer {
     runtime: Option<tokio::runtime::Handle>,
 }
 
-type Answering = (oneshot::Sender<Result<Outcome, Error>>, Result<(Answer, Option<Sequence>), Error>);
+/// Whoever waits for what comes of a command.
+type Caller = oneshot::Sender<Result<Outcome, Error>>;
+type Answering = (Caller, Result<(Answer, Option<Sequence>), Error>);
 
 impl Writer {
     fn run(mut self) {
@@ -241,7 +243,7 @@ impl Writer {
     ///
     /// Where there is a runtime, one of its tasks does so: waking many of its tasks from in there costs a fraction of
     /// waking each from this thread.
-    fn tell(&self, outcomes: Vec<(oneshot::Sender<Result<Outcome, Error>>, Result<Outcome, Error>)>) {
+    fn tell(&self, outcomes: Vec<(Caller, Result<Outcome, Error>)>) {
         let tell = move || outcomes.into_iter().for_each(|(answer, outcome)| _ = answer.send(outcome));
         match &self.runtime {
             Some(runtime) => _ = runtime.spawn(async move { tell() }),
