@@ -110,7 +110,7 @@ pub(super) fn refusal(refusal: &Refusal) -> Error {
         Refusal::NodeFrozen { node, name } => {
             (ErrorCode::NodeFrozen, json!({ "nodeId": node.0, "name": name.as_str() }))
         }
-        Refusal::NeverLive { node, name, .. } => {
+        Refusal::NeverLive { node, name } => {
             (ErrorCode::InvalidArgument, json!({ "nodeId": node.0, "name": name.as_str() }))
         }
         Refusal::ToolOfferedTwice { name, version } => {

@@ -1,6 +1,6 @@
 //! A refusal: `decide`'s other normal answer. Nothing changed.
 
-use crate::model::{NodeId, NodeName, NodeStatus};
+use crate::model::{NodeId, NodeName};
 
 /// Why a command was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,8 +37,6 @@ pub enum Refusal {
         node: NodeId,
         /// Its name.
         name: NodeName,
-        /// What it is.
-        status: NodeStatus,
     },
     /// One registration offers a tool twice, with different content.
     #[error("tool {name} {version} is offered twice with different content: give each its own name or version")]

@@ -35,7 +35,7 @@ fn apply(state: &mut State, place: Place, change: &Change) {
             node::registered(state, place, *node, declared, *status, *ttl);
         }
         Change::NodeUpdated { node, declared, status, ttl, seen, trust_reset } => {
-            node::updated(state, place, *node, |updated| {
+            node::updated(state, *node, |updated| {
                 updated.declared = declared.clone();
                 updated.status = *status;
                 updated.ttl = *ttl;
@@ -51,14 +51,14 @@ fn apply(state: &mut State, place: Place, change: &Change) {
             }
         }
         Change::NodeSeen { node, ttl } => {
-            node::updated(state, place, *node, |seen| {
+            node::updated(state, *node, |seen| {
                 seen.ttl = *ttl;
                 node::see(seen, place.time);
             });
             tool::renew(state, *node, place.time);
         }
         Change::NodeRejoined { node, ttl } => {
-            node::updated(state, place, *node, |rejoined| {
+            node::updated(state, *node, |rejoined| {
                 rejoined.status = NodeStatus::Online;
                 rejoined.ttl = *ttl;
                 node::see(rejoined, place.time);
@@ -66,13 +66,13 @@ fn apply(state: &mut State, place: Place, change: &Change) {
             tool::renew(state, *node, place.time);
         }
         Change::NodeExpired { node } => {
-            node::updated(state, place, *node, |expired| {
+            node::updated(state, *node, |expired| {
                 expired.status = NodeStatus::Offline;
                 expired.grace_until = None;
             });
         }
         Change::NodeGraceGranted { node, until } => {
-            node::updated(state, place, *node, |granted| granted.grace_until = Some(*until));
+            node::updated(state, *node, |granted| granted.grace_until = Some(*until));
             tool::keep_until(state, *node, *until);
         }
         Change::NodeDeregistered { node, .. } => node::deregistered(state, *node),
@@ -84,7 +84,7 @@ fn apply(state: &mut State, place: Place, change: &Change) {
             }
         }
         Change::TrustChanged { node, verdict, lifecycle } => {
-            node::updated(state, place, *node, |judged| {
+            node::updated(state, *node, |judged| {
                 judged.trust = std::mem::take(&mut judged.trust).with(verdict.clone());
                 if let Some(lifecycle) = lifecycle {
                     judged.trust.lifecycle = *lifecycle;

@@ -39,7 +39,7 @@ pub(super) fn see(node: &mut Node, now: Time) {
     node.grace_until = None;
 }
 
-pub(super) fn updated(state: &mut State, _place: Place, id: NodeId, update: impl FnOnce(&mut Node)) {
+pub(super) fn updated(state: &mut State, id: NodeId, update: impl FnOnce(&mut Node)) {
     let Some(known) = state.nodes.get(&id) else {
         debug_assert!(false, "a change of node {id}, which is not registered");
         return;

@@ -17,7 +17,7 @@ pub(super) fn heartbeat(state: &State, heartbeat: &Heartbeat) -> Result<Decision
     let mut changes = Vec::new();
     match node.status {
         NodeStatus::Declared => {
-            return Err(Refusal::NeverLive { node: node.id, name: node.declared.name.clone(), status: node.status });
+            return Err(Refusal::NeverLive { node: node.id, name: node.declared.name.clone() });
         }
         NodeStatus::Offline => changes.push(Change::NodeRejoined { node: node.id, ttl }),
         NodeStatus::Online | NodeStatus::Draining => changes.push(Change::NodeSeen { node: node.id, ttl }),
