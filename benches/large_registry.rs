@@ -84,12 +84,15 @@ fn start(directory: &Path) -> (Engine, Services) {
     let upkeep = upkeep::Options { snapshot_every: u64::MAX, retain_seconds: None };
     let clock: Arc<dyn Clock> = Arc::new(Wall);
     let engine = Engine::start(Arc::new(log), clock.clone(), &Options::default(), upkeep).expect("an engine");
+    let rules = onex::config::Ports::default().rules().unwrap();
+    let ports = onex::ports::Ports::new(engine.handle(), engine.views().clone(), clock.clone(), rules);
     let services = Services {
+        ports: Arc::new(ports),
         handle: engine.handle(),
         views: engine.views().clone(),
         started_at: clock.now(),
         clock,
-        bounds: Bounds { ttl_seconds_max: 86_400 },
+        bounds: Bounds { ttl_seconds_max: 86_400, lease_ttl: Ttl::HOUR, lease_ttl_seconds_max: 86_400 },
     };
     (engine, services)
 }

@@ -5,9 +5,11 @@ use crate::graphql::{Bounds, Documents, Services};
 use crate::http::{self, Limits, Parts};
 use crate::log::sqlite::{OpenError, SqliteLog};
 use crate::log::{Break, Log, Verification};
-use crate::model::{Actor, RegistryId, Time};
+use crate::model::{Actor, Band, RegistryId, Time, Ttl};
+use crate::ports::Ports;
 use crate::registry::command::{Command, Request};
 use crate::registry::engine::{self, Clock, Engine};
+use crate::registry::pool::Rules;
 use crate::registry::{keeper, upkeep};
 use axum::serve::ListenerExt;
 use std::net::SocketAddr;
@@ -21,6 +23,9 @@ use uuid::Uuid;
 
 /// How long what is under way may take to finish when the server stops.
 const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// Where portserver is spoken unless the configuration says otherwise.
+const PORT_SERVER_USUAL: &str = "@onex";
 
 /// The machine's clock.
 #[derive(Debug)]
@@ -61,6 +66,23 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// A setting cannot be.
+    #[error("{setting}: {reason}")]
+    Setting {
+        /// The setting.
+        setting: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Portserver's address is taken, or cannot be.
+    #[error("cannot speak portserver at {address}: name another with --portserver, or say off")]
+    PortServer {
+        /// The address.
+        address: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// Others could reach a registry in which everybody may do everything.
     #[error(
         "{address} can be reached from other machines, and no access is configured: everybody could change everything; \
@@ -79,6 +101,7 @@ pub struct App {
     address: SocketAddr,
     keeper: JoinHandle<()>,
     server: JoinHandle<std::io::Result<()>>,
+    port_server: PortServing,
     stopping: watch::Sender<bool>,
     /// Answers once the last websocket is gone.
     open: mpsc::Receiver<()>,
@@ -100,13 +123,18 @@ impl App {
         let grace = Command::GrantGrace { seconds: config.registration.grace_seconds };
         let request = Request { command: grace, actor: Actor::registry(), correlation_id: None };
         engine.handle().submit(request).await?;
+        let rules = config.ports.rules().map_err(|(setting, reason)| StartError::Setting { setting, reason })?;
+        let ports = Arc::new(Ports::new(engine.handle(), engine.views().clone(), clock.clone(), rules));
         let services = Services {
             handle: engine.handle(),
             views: engine.views().clone(),
+            ports: ports.clone(),
             clock: clock.clone(),
             started_at,
-            bounds: Bounds { ttl_seconds_max: config.registration.ttl_seconds_max },
+            bounds: bounds(config),
         };
+        let port_server = PortServing::start(&config.ports.portserver, &ports, &engine)?;
+        warn_of_ephemeral(ports.rules());
         let (stopping, stop) = watch::channel(false);
         let (held, open) = mpsc::channel(1);
         let parts = Parts {
@@ -117,12 +145,17 @@ impl App {
         };
         let keeper = tokio::spawn(keeper::keep(engine.handle(), engine.views().clone(), clock));
         let server = tokio::spawn(serve(listener, parts, stop));
-        Ok(App { engine, address, keeper, server, stopping, open })
+        Ok(App { engine, address, keeper, server, port_server, stopping, open })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it speaks portserver, as PORTSERVER_ADDRESS names it; `None` where it does not.
+    pub fn port_server(&self) -> Option<&str> {
+        self.port_server.address.as_deref()
     }
 
     /// The registry behind the doors.
@@ -132,8 +165,9 @@ impl App {
 
     /// Stops: takes nothing new, lets what is under way finish for up to five seconds, closes the log.
     pub async fn stop(self) {
-        let App { engine, keeper, server, stopping, mut open, .. } = self;
+        let App { engine, keeper, server, port_server, stopping, mut open, .. } = self;
         keeper.abort();
+        port_server.tasks.iter().for_each(JoinHandle::abort);
         stopping.send_replace(true);
         let finished = async {
             let _ = server.await;
@@ -144,6 +178,89 @@ impl App {
         }
         // A panic in there has been told; there is nothing left to stop.
         let _ = tokio::task::spawn_blocking(move || engine.stop()).await;
+    }
+}
+
+fn bounds(config: &Config) -> Bounds {
+    let seconds = config.ports.ttl_seconds;
+    Bounds {
+        ttl_seconds_max: config.registration.ttl_seconds_max,
+        // The configuration was checked: it is 1 or more.
+        lease_ttl: Ttl::from_seconds(seconds).unwrap_or(Ttl::HOUR),
+        lease_ttl_seconds_max: config.ports.ttl_seconds_max,
+    }
+}
+
+/// The portserver and what notices the end of those it has served.
+#[derive(Debug, Default)]
+struct PortServing {
+    address: Option<String>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl PortServing {
+    /// Speaks portserver at an address; at none for `off`, at the usual one, if nobody has it, for `auto`.
+    #[cfg(target_os = "linux")]
+    fn start(setting: &str, ports: &Arc<Ports>, engine: &Engine) -> Result<Self, StartError> {
+        use crate::ports::portserver::PortServer;
+        use crate::ports::process;
+        let boot = process::boot().ok_or_else(|| StartError::PortServer {
+            address: setting.to_owned(),
+            source: std::io::Error::other("/proc does not tell which start of the machine this is"),
+        });
+        let boot = match boot {
+            Ok(boot) => boot,
+            Err(error) if matches!(setting, "auto" | "off") => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "there is no portserver");
+                return Ok(PortServing::default());
+            }
+            Err(error) => return Err(error),
+        };
+        // Whether it serves now or not: an earlier run may have served processes that are gone since.
+        let mut tasks = vec![tokio::spawn(process::keep(engine.handle(), engine.views().clone(), boot))];
+        let address = match setting {
+            "off" => return Ok(PortServing { address: None, tasks }),
+            "auto" => PORT_SERVER_USUAL,
+            address => address,
+        };
+        match PortServer::bind(address) {
+            Ok(server) => {
+                let address = server.address().to_owned();
+                tasks.push(tokio::spawn(server.serve(ports.clone(), boot)));
+                Ok(PortServing { address: Some(address), tasks })
+            }
+            Err(error) if setting == "auto" => {
+                tracing::warn!(address, %error, "another program has the portserver address; name one with --portserver");
+                Ok(PortServing { address: None, tasks })
+            }
+            Err(source) => Err(StartError::PortServer { address: address.to_owned(), source }),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn start(setting: &str, _: &Arc<Ports>, _: &Engine) -> Result<Self, StartError> {
+        match setting {
+            "auto" | "off" => Ok(PortServing::default()),
+            address => {
+                let source = std::io::Error::new(std::io::ErrorKind::Unsupported, "portserver needs Linux");
+                Err(StartError::PortServer { address: address.to_owned(), source })
+            }
+        }
+    }
+}
+
+/// Says so where the numbers that are leased are among those that the kernel gives to outgoing connections.
+fn warn_of_ephemeral(rules: &Rules) {
+    let Ok(range) = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range") else { return };
+    let mut numbers = range.split_whitespace().filter_map(|number| number.parse().ok());
+    let (Some(from), Some(to)) = (numbers.next(), numbers.next()) else { return };
+    let Ok(ephemeral) = Band::try_new(from, to) else { return };
+    for band in rules.bands(&rules.host).filter(|band| band.overlaps(ephemeral)) {
+        tracing::warn!(
+            %band, %ephemeral,
+            "ports.bands overlaps the numbers that the kernel gives to outgoing connections: some that look free will \
+             be taken before they are bound"
+        );
     }
 }
 

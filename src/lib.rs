@@ -9,6 +9,7 @@
 //! - [`registry`]: commands, what is allowed (`decide`), what it changes (`apply`), the one writer (`engine`),
 //!   versions (`view`), watchers (`watch`), the dependency graph (`graph`).
 //! - [`contracts`]: reads contract documents into the model.
+//! - [`ports`]: picks and probes port numbers, speaks portserver, notices when holders are gone.
 //! - [`graphql`]: the API's types and fields, translated to commands and versions. Knows no transport.
 //! - [`http`]: routes and the GraphQL transports.
 //! - [`config`]: settings. [`app`]: the one place where parts are built and meet.
@@ -24,6 +25,8 @@ pub mod log;
 pub mod registry;
 
 pub mod contracts;
+
+pub mod ports;
 
 pub mod graphql;
 

@@ -57,7 +57,7 @@ async fn a_rewritten_history_is_found_at_its_place() {
         ("UPDATE change SET kind = 'NODE_EXPIRED' WHERE sequence = 2", "indexed as something it is not"),
         ("UPDATE change SET time = time - 1 WHERE sequence = 2", "indexed as something it is not"),
         (
-            "INSERT INTO change SELECT 9, 9, time, kind, node, tool, correlation_id, body FROM change WHERE sequence = 2",
+            "INSERT INTO change SELECT 9, 9, time, kind, node, tool, lease, correlation_id, body FROM change WHERE sequence = 2",
             "in no batch",
         ),
         ("UPDATE batch SET previous = hash WHERE first = 2", "does not follow"),
@@ -196,8 +196,28 @@ fn a_log_is_opened_by_one_process_only_and_read_by_any() {
     assert!(matches!(nowhere, Err(OpenError::Absent { .. })));
 }
 
+#[tokio::test]
+async fn a_log_of_the_first_layout_is_brought_into_the_present_one() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 2).await;
+    let path = directory.path().join("registry.db");
+    let earlier = Connection::open(&path).unwrap();
+    earlier
+        .execute_batch("DROP INDEX change_lease; ALTER TABLE change DROP COLUMN lease; PRAGMA user_version = 1;")
+        .unwrap();
+    drop(earlier);
+    assert!(verify(directory.path()).status.success(), "an earlier layout is read as it is");
+    let server = Server::start_in(directory.path(), &[]);
+    let allocate = "mutation { allocate(input: {requesterId: \"00000000-0000-4000-8000-000000000001\"}) { id } }";
+    let lease = server.query(allocate, Value::Null).await["allocate"]["id"].take();
+    let events = "query($lease: UUID!) { events(filter: {leaseId: $lease}) { nodes { type } } nodes { totalCount } }";
+    let found = server.query(events, json!({"lease": lease})).await;
+    assert_eq!(found, json!({"events": {"nodes": [{"type": "PORT_ALLOCATED"}]}, "nodes": {"totalCount": 2}}));
+    assert!(verify(directory.path()).status.success());
+}
+
 #[test]
-fn a_log_written_by_the_first_version_reads_the_same() {
+fn a_log_written_by_an_earlier_version_reads_the_same() {
     let stored = include_str!("stored/changes.jsonl");
     let time = onex::model::Time::from_micros(1_000_000);
     let mut kinds = Vec::new();
@@ -222,6 +242,15 @@ fn a_log_written_by_the_first_version_reads_the_same() {
             "ToolExpired",
             "CollisionFound",
             "TrustChanged",
+            "PortAllocated",
+            "PortAllocated",
+            "PortRenewed",
+            "PortAttached",
+            "PortGraceGranted",
+            "PortEnded",
+            "PortEnded",
+            "PortConflict",
+            "NodeSeen",
         ]
     );
     let newer = stored.lines().next().unwrap().replacen("\"v\":1", "\"v\":2", 1);

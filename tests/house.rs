@@ -10,10 +10,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("log", &["model"]),
     ("registry", &["model", "log"]),
     ("contracts", &["model", "registry"]),
-    ("graphql", &["model", "log", "registry", "contracts"]),
+    ("ports", &["model", "registry"]),
+    ("graphql", &["model", "log", "registry", "contracts", "ports"]),
     ("http", &["model", "graphql"]),
-    ("config", &["http"]),
-    ("app", &["model", "log", "registry", "graphql", "http", "config"]),
+    ("config", &["model", "registry", "http"]),
+    ("app", &["model", "log", "registry", "ports", "graphql", "http", "config"]),
     ("client", &[]),
     ("cli", &["client", "app", "config", "graphql"]),
 ];
@@ -22,16 +23,20 @@ const ARROWS: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &[
     "command",
     "refusal",
+    "leases",
+    "pool",
     "state",
     "words",
     "check",
     "decide/mod",
     "decide/attest",
     "decide/lifetime",
+    "decide/port",
     "decide/register",
     "apply/mod",
     "apply/contract",
     "apply/node",
+    "apply/port",
     "apply/tool",
 ];
 /// What nothing pure may name.
@@ -46,7 +51,8 @@ const IMPURE: &[&str] = &[
     "rusqlite",
     "async_graphql",
     "tracing",
-    "rand",
+    "rand::",
+    "fastrand",
 ];
 
 fn sources() -> BTreeMap<String, String> {

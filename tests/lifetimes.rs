@@ -45,7 +45,10 @@ async fn a_draining_node_stays_so_until_it_says_otherwise() {
     for (draining, status) in
         [(Some(true), NodeStatus::Draining), (None, NodeStatus::Draining), (Some(false), NodeStatus::Online)]
     {
-        registry.submit(Command::Heartbeat(Heartbeat { node, ttl: None, draining })).await.unwrap();
+        registry
+            .submit(Command::Heartbeat(Heartbeat { node, ttl: None, draining, renew_leases: false }))
+            .await
+            .unwrap();
         assert_eq!(registry.node("a").status, status);
     }
 }

@@ -16,7 +16,10 @@ mod crash;
 mod data_directory;
 mod house;
 mod http;
+mod leases;
 mod lifetimes;
+#[cfg(target_os = "linux")]
+mod ports;
 mod properties;
 mod reading;
 mod registration;

@@ -7,11 +7,15 @@ use onex::log::Log;
 use onex::log::memory::MemoryLog;
 use onex::log::sqlite::SqliteLog;
 use onex::model::{
-    Actor, Lifecycle, NodeId, NodeName, RegistryId, Sequence, ToolKey, ToolName, TrustState, Ttl, ValidatorId, Version,
+    Actor, Band, HostName, LeaseId, Lifecycle, NodeId, NodeName, PortProtocol, Process, RegistryId, RequestKey,
+    RequesterId, Sequence, ToolKey, ToolName, Transport, Transports, TrustState, Ttl, ValidatorId, Version,
 };
 use onex::registry::apply;
-use onex::registry::command::{Attest, Command, Heartbeat, OfferedTool, Patch, Register, Request};
+use onex::registry::command::{
+    Allocate, Attest, Command, Found, Heartbeat, OfferedTool, Owner, Patch, Probe, Rebind, Register, Request, Wanted,
+};
 use onex::registry::engine::{Error, recover};
+use onex::registry::pool::Rules;
 use onex::registry::state::State;
 use onex::registry::upkeep;
 use proptest::prelude::*;
@@ -54,8 +58,130 @@ enum Action {
         state: u8,
         lifecycle: Option<u8>,
     },
+    Allocate {
+        wanted: Vec<Want>,
+    },
+    Renew {
+        lease: usize,
+        ttl: Option<u32>,
+    },
+    Release {
+        lease: usize,
+        by: Option<u8>,
+    },
+    Rebind {
+        lease: usize,
+        port: u16,
+    },
+    ProcessGone {
+        process: u32,
+    },
     Expire,
     Grace,
+}
+
+/// A port that is wanted, and the number that was picked for it.
+#[derive(Clone, Debug)]
+struct Want {
+    requester: u8,
+    port: u16,
+    free: bool,
+    transports: u8,
+    node: Option<usize>,
+    key: Option<u8>,
+    request: Option<u8>,
+    holder: Holder,
+}
+
+#[derive(Clone, Debug)]
+enum Holder {
+    Ttl(u32),
+    Process(u32),
+    Nobody,
+}
+
+fn want() -> impl Strategy<Value = Want> {
+    let holder = prop_oneof![
+        5 => (1..20u32).prop_map(Holder::Ttl),
+        2 => (2..5u32).prop_map(Holder::Process),
+        1 => Just(Holder::Nobody),
+    ];
+    let keys = (prop::option::weighted(0.3, 0..2u8), prop::option::weighted(0.2, 0..3u8));
+    (0..3u8, 20_000..20_006u16, prop::bool::weighted(0.9), 0..3u8, prop::option::weighted(0.3, name()), keys, holder)
+        .prop_map(|(requester, port, free, transports, node, (key, request), holder)| Want {
+            requester,
+            port,
+            free,
+            transports,
+            node,
+            key,
+            request,
+            holder,
+        })
+}
+
+impl Want {
+    fn read(&self, id: NodeId, state: &State) -> Wanted {
+        let transport = [Transport::Tcp, Transport::Udp];
+        let found = if self.free { Found::Free } else { Found::InUse("bound".to_owned()) };
+        let node = self.node.and_then(|at| state.node_by_name(NAMES[at])).map(|node| node.id);
+        Wanted {
+            id: LeaseId(id.0),
+            requester: requester(self.requester),
+            principal: "anonymous".to_owned(),
+            program: None,
+            process: match self.holder {
+                Holder::Process(pid) => Some(process(pid)),
+                _ => None,
+            },
+            protocol: PortProtocol::Tcp,
+            transports: transport.get(usize::from(self.transports)).map_or(Transports::Both, |t| Transports::One(*t)),
+            host: host(),
+            node,
+            topics: Vec::new(),
+            purpose: None,
+            ttl: match self.holder {
+                Holder::Ttl(seconds) => Ttl::from_seconds(seconds),
+                _ => None,
+            },
+            key: self.key.map(|key| format!("use {key}")),
+            request: self.request.map(|key| RequestKey { key: format!("request {key}"), asked: [0; 32] }),
+            preferred: None,
+            range: None,
+            requested_at: state.time,
+            probes: vec![Probe { port: self.port, found }],
+        }
+    }
+}
+
+fn host() -> HostName {
+    HostName::try_new("here").unwrap()
+}
+
+fn requester(number: u8) -> RequesterId {
+    RequesterId(Uuid::from_u128(u128::from(number)))
+}
+
+fn process(pid: u32) -> Process {
+    Process { pid, started: 1, boot: Uuid::nil() }
+}
+
+fn rules() -> Arc<Rules> {
+    Arc::new(Rules {
+        host: host(),
+        bands: vec![(None, Band::try_new(20_000, 20_005).unwrap())],
+        reserved: vec![(None, Band::try_new(20_003, 20_003).unwrap())],
+        leases_per_requester_max: 4,
+        quarantine_seconds: 6,
+        conflict_quarantine_seconds: 11,
+    })
+}
+
+/// The leases that a step may be about: those that hold, then some that ended.
+fn lease(state: &State, at: usize) -> LeaseId {
+    let mut leases: Vec<LeaseId> = state.leases.held().values().copied().collect();
+    leases.extend(state.leases.ended().map(|(_, lease)| lease.id));
+    leases.get(at).copied().unwrap_or(LeaseId(Uuid::nil()))
 }
 
 #[derive(Clone, Debug)]
@@ -131,6 +257,11 @@ fn action() -> impl Strategy<Value = Action> {
         1 => name().prop_map(|node| Action::Deregister { node }),
         2 => (name(), 0..2u8, 0..3u8, prop::option::of(0..3u8))
             .prop_map(|(node, validator, state, lifecycle)| Action::Attest { node, validator, state, lifecycle }),
+        8 => prop::collection::vec(want(), 1..4).prop_map(|wanted| Action::Allocate { wanted }),
+        2 => (0..9usize, prop::option::of(1..20u32)).prop_map(|(lease, ttl)| Action::Renew { lease, ttl }),
+        2 => (0..9usize, prop::option::of(0..3u8)).prop_map(|(lease, by)| Action::Release { lease, by }),
+        2 => (0..9usize, 20_000..20_006u16).prop_map(|(lease, port)| Action::Rebind { lease, port }),
+        1 => (2..5u32).prop_map(|process| Action::ProcessGone { process }),
         2 => Just(Action::Expire),
         1 => Just(Action::Grace),
     ]
@@ -206,7 +337,41 @@ impl Action {
                 node: id(*node),
                 ttl: ttl.and_then(Ttl::from_seconds),
                 draining: *draining,
+                renew_leases: *draining == Some(false),
             }),
+            Action::Allocate { wanted } => {
+                let ids = (0u128..).map(|at| NodeId(Uuid::from_u128(fresh_id.0.as_u128() + (at << 80))));
+                let wanted = wanted.iter().zip(ids).map(|(want, id)| want.read(id, state)).collect();
+                Command::Allocate(Box::new(Allocate { wanted, rules: rules() }))
+            }
+            Action::Renew { lease: at, ttl } => {
+                Command::Renew { lease: lease(state, *at), owner: owner(None), ttl: ttl.and_then(Ttl::from_seconds) }
+            }
+            Action::Release { lease: at, by } => {
+                Command::Release { lease: lease(state, *at), owner: owner(by.map(requester)) }
+            }
+            Action::Rebind { lease: at, port } => {
+                let lease = lease(state, *at);
+                let terms = state.leases.get(lease).map(|lease| lease.terms.clone());
+                let want = Want {
+                    requester: 0,
+                    port: *port,
+                    free: true,
+                    transports: 0,
+                    node: None,
+                    key: None,
+                    request: None,
+                    holder: Holder::Ttl(9),
+                };
+                let mut wanted = want.read(fresh_id, state);
+                if let Some(terms) = terms {
+                    (wanted.requester, wanted.transports) = (terms.requester, terms.transports);
+                    wanted.key = terms.key.clone();
+                }
+                let reason = "it does not work".to_owned();
+                Command::Rebind(Box::new(Rebind { lease, owner: owner(None), reason, wanted, rules: rules() }))
+            }
+            Action::ProcessGone { process: pid } => Command::ProcessesGone(vec![process(*pid)]),
             Action::Deregister { node } => Command::Deregister { node: id(*node), reason: None },
             Action::Attest { node, validator, state, lifecycle } => Command::Attest(Attest {
                 node: id(*node),
@@ -223,18 +388,37 @@ impl Action {
     }
 }
 
-/// Runs the steps on a log; after each the state holds together.
+fn owner(requester: Option<RequesterId>) -> Owner {
+    Owner { principal: "anonymous".to_owned(), requester }
+}
+
+/// Runs the steps on a log; after each the state holds together, and no number is somebody's who may not have it.
 async fn run(registry: &Registry, steps: &[Step]) {
     for step in steps {
         registry.clock.turn_seconds(step.seconds);
-        let command = step.action.command(&registry.state(), registry.fresh_id());
+        let before = registry.state();
+        let command = step.action.command(&before, registry.fresh_id());
         let request = Request { command, actor: Actor::anonymous(None), correlation_id: None };
         match registry.engine.handle().submit(request).await {
             Ok(_) | Err(Error::Refused(_)) => {}
             Err(error) => panic!("{error:?}"),
         }
-        if let Err(reason) = registry.state().check() {
+        let after = registry.state();
+        if let Err(reason) = after.check() {
             panic!("after {step:?}: {reason}");
+        }
+        for (key, id) in after.leases.held().iter().filter(|(key, id)| before.leases.held().get(*key) != Some(*id)) {
+            let lease = after.leases.get(*id).unwrap();
+            assert!(!before.leases.held().contains_key(key), "{key:?} was given to two by {step:?}");
+            let kept = before.leases.quarantine(key, after.time);
+            assert!(
+                kept.is_none_or(|kept| kept.except == Some(lease.terms.requester)),
+                "{key:?} was kept back: {step:?}"
+            );
+            assert_ne!(key.port, 20_003, "a reserved number was given by {step:?}");
+        }
+        for requester in (0..3).map(requester) {
+            assert!(after.leases.count_of_requester(requester) <= 4, "{step:?} gave more than the quota");
         }
     }
 }

@@ -31,6 +31,9 @@ pub struct Args {
     /// Listen at an address that others reach although everybody may do everything [env: ONEX_INSECURE]
     #[arg(long)]
     insecure: bool,
+    /// Where to speak portserver: a path, @NAME, auto or off [env: ONEX_PORTS_PORTSERVER] [default: auto, which is @onex]
+    #[arg(long, value_name = "ADDRESS")]
+    portserver: Option<String>,
     /// Print the settings as a file that gives just these, and stop
     #[arg(long)]
     print_config: bool,
@@ -44,6 +47,7 @@ impl Args {
         config.log.level = self.log_level.unwrap_or(config.log.level);
         config.log.format = self.log_format.unwrap_or(config.log.format);
         config.insecure |= self.insecure;
+        config.ports.portserver = self.portserver.clone().unwrap_or(config.ports.portserver);
         Ok(config)
     }
 }
@@ -96,10 +100,19 @@ fn greet(config: &Config, app: &App) {
             view.tools.len(),
             view.sequence
         ),
+        format!("  ports    {}", ports(config, app)),
         format!("  access   {access}"),
     ];
     // A closed stderr is no reason not to serve.
     let _ = writeln!(anstream::stderr().lock(), "{}", lines.join("\n"));
+}
+
+fn ports(config: &Config, app: &App) -> String {
+    let bands = config.ports.bands.join(", ");
+    match app.port_server() {
+        Some(address) => format!("{bands}; for portpicker: PORTSERVER_ADDRESS={address}"),
+        None => bands,
+    }
 }
 
 /// Waits until the process is asked to stop.

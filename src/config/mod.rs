@@ -6,11 +6,13 @@
 mod history;
 mod http;
 mod log;
+mod ports;
 mod registration;
 
 pub use history::History;
 pub use http::Http;
 pub use log::{Format, Level, Log};
+pub use ports::Ports;
 pub use registration::Registration;
 
 use serde::{Deserialize, Serialize};
@@ -37,6 +39,8 @@ pub struct Config {
     pub registration: Registration,
     /// What the transports allow.
     pub http: Http,
+    /// Which port numbers are leased, to whom and for how long.
+    pub ports: Ports,
 }
 
 impl Default for Config {
@@ -49,6 +53,7 @@ impl Default for Config {
             history: History::default(),
             registration: Registration::default(),
             http: Http::default(),
+            ports: Ports::default(),
         }
     }
 }
@@ -69,6 +74,22 @@ const SETTINGS: &[(&str, &str)] = &[
     ),
     ("http.body_bytes_max", "The most bytes of a request body or websocket message."),
     ("http.operations_max", "How many operations one websocket runs at once."),
+    ("ports.host", "What leases call the machine that the registry runs on."),
+    ("ports.bands", "Port numbers to give out, each FROM-TO, or HOST=FROM-TO for one host alone."),
+    ("ports.reserved", "Port numbers never to give out, each NUMBER or FROM-TO, or HOST=... for one host alone."),
+    ("ports.ttl_seconds", "How long a lease lasts that does not say, in seconds."),
+    ("ports.ttl_seconds_max", "The longest lifetime that a lease may ask for, in seconds."),
+    ("ports.leases_per_requester_max", "How many leases one requester may hold; 0: as many as it likes."),
+    ("ports.quarantine_seconds", "How long a number is kept from others after its lease ended, in seconds."),
+    (
+        "ports.conflict_quarantine_seconds",
+        "How long a number that turned out to be in use is kept from everybody, in seconds.",
+    ),
+    (
+        "ports.portserver",
+        "Where to speak Google portpicker's portserver protocol: a path, or @NAME for an abstract name; auto is @onex \
+         on Linux unless somebody has it; off is nowhere.",
+    ),
 ];
 
 /// Why the settings cannot be used.
@@ -130,11 +151,17 @@ impl Config {
             ("registration.ttl_seconds_max", u64::from(self.registration.ttl_seconds_max)),
             ("http.body_bytes_max", self.http.body_bytes_max as u64),
             ("http.operations_max", self.http.operations_max as u64),
+            ("ports.ttl_seconds", u64::from(self.ports.ttl_seconds)),
+            ("ports.ttl_seconds_max", u64::from(self.ports.ttl_seconds_max)),
         ];
-        match at_least_one.into_iter().find(|(_, value)| *value == 0) {
-            Some((path, _)) => Err(invalid(format!("{path} ({})", variable_of(path)), "is 0; it is 1 or more")),
-            None => Ok(()),
+        let place = |path: &str| format!("{path} ({})", variable_of(path));
+        if let Some((path, _)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
+            return Err(invalid(place(path), "is 0; it is 1 or more"));
         }
+        if self.ports.ttl_seconds > self.ports.ttl_seconds_max {
+            return Err(invalid(place("ports.ttl_seconds"), "is more than ports.ttl_seconds_max"));
+        }
+        self.ports.rules().map(drop).map_err(|(path, reason)| invalid(place(path), reason))
     }
 
     /// The settings as a file that gives just these, with what each does.
@@ -178,6 +205,10 @@ fn with(table: &Table, path: &str, text: &str) -> Result<Table, String> {
             "false" | "0" | "no" => Value::Boolean(false),
             _ => return Err(format!("{text:?} is neither true nor false")),
         },
+        Some(Value::Array(_)) => {
+            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+            Value::Array(parts.map(|part| Value::String(part.to_owned())).collect())
+        }
         _ => Value::String(text.to_owned()),
     };
     let mut table = table.clone();

@@ -4,6 +4,7 @@
 //! the client gets the id.
 
 use crate::contracts::Invalid;
+use crate::registry::pool::Because;
 use crate::registry::refusal::Refusal;
 use crate::registry::{engine, graph, view, watch};
 use async_graphql::{Enum, Error, ErrorExtensionValues, Value};
@@ -31,6 +32,18 @@ pub enum ErrorCode {
     NodeNotFound,
     /// The node's registration is frozen.
     NodeFrozen,
+    /// The port number that was asked for cannot be had; the message says who has it.
+    PortUnavailable,
+    /// No number of the range or pool can be had.
+    PortExhausted,
+    /// No lease has this id.
+    LeaseNotFound,
+    /// The lease ended: it expired, was released, or was replaced by another.
+    LeaseExpired,
+    /// The lease is somebody else's.
+    LeaseNotOwned,
+    /// The requester holds as much as it may.
+    QuotaExceeded,
     /// The place asked for is no longer kept; `details.oldest` names the oldest that is.
     CursorExpired,
 }
@@ -48,13 +61,19 @@ impl ErrorCode {
             ErrorCode::ContractInvalid => "CONTRACT_INVALID",
             ErrorCode::NodeNotFound => "NODE_NOT_FOUND",
             ErrorCode::NodeFrozen => "NODE_FROZEN",
+            ErrorCode::PortUnavailable => "PORT_UNAVAILABLE",
+            ErrorCode::PortExhausted => "PORT_EXHAUSTED",
+            ErrorCode::LeaseNotFound => "LEASE_NOT_FOUND",
+            ErrorCode::LeaseExpired => "LEASE_EXPIRED",
+            ErrorCode::LeaseNotOwned => "LEASE_NOT_OWNED",
+            ErrorCode::QuotaExceeded => "QUOTA_EXCEEDED",
             ErrorCode::CursorExpired => "CURSOR_EXPIRED",
         }
     }
 
     /// Whether the same request may work later.
     fn retryable(self) -> bool {
-        self == ErrorCode::Unavailable
+        matches!(self, ErrorCode::Unavailable | ErrorCode::PortUnavailable | ErrorCode::PortExhausted)
     }
 }
 
@@ -116,8 +135,55 @@ pub(super) fn refusal(refusal: &Refusal) -> Error {
         Refusal::ToolOfferedTwice { name, version } => {
             (ErrorCode::InvalidArgument, json!({ "tool": name, "version": version }))
         }
+        _ => port_refusal(refusal),
     };
     refuse(code, refusal.to_string(), details)
+}
+
+fn port_refusal(refusal: &Refusal) -> (ErrorCode, serde_json::Value) {
+    match refusal {
+        Refusal::PortUnavailable { host, port, because, .. } => {
+            let mut details = json!({ "host": host.as_str(), "port": port });
+            match &**because {
+                Because::Leased { lease, holder, since, until } => {
+                    details["leaseId"] = json!(lease.0);
+                    details["holder"] = json!(holder);
+                    details["since"] = json!(since.to_string());
+                    details["until"] = json!(until.map(|until| until.to_string()));
+                }
+                Because::Quarantined { until, .. } => details["until"] = json!(until.to_string()),
+                Because::Reserved | Because::InUse(_) => {}
+            }
+            (ErrorCode::PortUnavailable, details)
+        }
+        Refusal::PortExhausted { host, shortage, .. } | Refusal::NoConsecutivePorts { host, shortage, .. } => {
+            let details = json!({
+                "host": host.as_str(), "size": shortage.size, "leased": shortage.leased,
+                "quarantined": shortage.quarantined, "nextAt": shortage.next_at.map(|next_at| next_at.to_string()),
+            });
+            (ErrorCode::PortExhausted, details)
+        }
+        Refusal::LeaseNotFound { lease } => (ErrorCode::LeaseNotFound, json!({ "leaseId": lease.0 })),
+        Refusal::LeaseEnded { lease, port, at, .. } => {
+            (ErrorCode::LeaseExpired, json!({ "leaseId": lease.0, "port": port, "endedAt": at.to_string() }))
+        }
+        Refusal::LeaseNotOwned { lease, port, holder } => {
+            (ErrorCode::LeaseNotOwned, json!({ "leaseId": lease.0, "port": port, "holder": holder }))
+        }
+        Refusal::QuotaExceeded { requester, held, max } => {
+            (ErrorCode::QuotaExceeded, json!({ "requesterId": requester.0, "held": held, "max": max }))
+        }
+        Refusal::LeaseOfAnother { lease, port, name } => {
+            (ErrorCode::InvalidArgument, json!({ "leaseId": lease.0, "port": port, "name": name }))
+        }
+        Refusal::RequestReused { key, lease } => {
+            (ErrorCode::InvalidArgument, json!({ "idempotencyKey": key, "leaseId": lease.0 }))
+        }
+        Refusal::KeyTaken { key, lease, port } => {
+            (ErrorCode::AlreadyExists, json!({ "key": key, "leaseId": lease.0, "port": port }))
+        }
+        _ => (ErrorCode::InvalidArgument, json!({})),
+    }
 }
 
 pub(super) fn engine(error: engine::Error) -> Error {

@@ -20,6 +20,7 @@ mod variables;
 pub use documents::{Documents, Executable, Kind, Refused};
 
 use crate::model::Actor;
+use crate::ports::Ports;
 use crate::registry::engine::{Clock, Handle};
 use crate::registry::state::State;
 use crate::registry::view::Views;
@@ -36,6 +37,8 @@ pub struct Services {
     pub handle: Handle,
     /// The versions of the registry.
     pub views: Arc<Views>,
+    /// The way to port leases.
+    pub ports: Arc<Ports>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// When this process began to serve.
@@ -49,6 +52,10 @@ pub struct Services {
 pub struct Bounds {
     /// The longest lifetime of a registration, in seconds.
     pub ttl_seconds_max: u32,
+    /// How long a port lease lasts that does not say.
+    pub lease_ttl: crate::model::Ttl,
+    /// The longest lifetime of a port lease, in seconds.
+    pub lease_ttl_seconds_max: u32,
 }
 
 /// One version of the registry: what a whole request is answered from.

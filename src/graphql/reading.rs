@@ -5,14 +5,16 @@ use super::error::invalid;
 use super::paging::{Connection, Page, PageArgs, total};
 use super::types::contract::{self, Contract, ContractBy, ContractCollision, ContractFilter};
 use super::types::graph::{DependencyGraph, GraphDirection};
+use super::types::lease::{self, PortFilter, PortLease, PortPool};
 use super::types::node::{self, Node, NodeBy, NodeFilter, NodeOrder};
 use super::types::registry::Registry;
 use super::types::tool::{self, Tool, ToolFilter};
 use super::types::topic::{Topic, TopicFilter};
 use super::{Pinned, Services, View};
-use crate::model::TopicName;
+use crate::model::{LeaseId, TopicName};
 use crate::registry::graph;
 use async_graphql::{Context, Object, Result};
+use uuid::Uuid;
 
 /// The reading fields of one version.
 #[derive(Default)]
@@ -84,6 +86,36 @@ impl Reading {
     ) -> Result<Connection<Tool>> {
         let args = PageArgs { first, after, last, before };
         tool::list(&self.view(ctx)?, filter.unwrap_or_default(), &args)
+    }
+
+    /// One port lease that holds, or one of the last that ended; null where there is none.
+    async fn port(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The lease's id.")] lease_id: Uuid,
+    ) -> Result<Option<PortLease>> {
+        Ok(PortLease::by_id(&self.view(ctx)?, LeaseId(lease_id)))
+    }
+
+    /// Port leases that match: those that hold by host and number, others in the order in which they ended.
+    async fn ports(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which leases; all that hold when absent.")] filter: Option<PortFilter>,
+        #[graphql(desc = "How many entries at most: 0 to 500, 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many entries at most, counted from the end: 0 to 500.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<PortLease>> {
+        let args = PageArgs { first, after, last, before };
+        let ports = &ctx.data::<Services>()?.ports;
+        lease::list(&self.view(ctx)?, ports, &filter.unwrap_or_default(), &args)
+    }
+
+    /// The bands of numbers that are leased, by host and transport, and how full they are.
+    async fn port_pools(&self, ctx: &Context<'_>) -> Result<Vec<PortPool>> {
+        let pools = ctx.data::<Services>()?.ports.pools(&*self.view(ctx)?);
+        Ok(pools.into_iter().map(PortPool::from).collect())
     }
 
     /// One contract by content, or by name and version; null where there is none.

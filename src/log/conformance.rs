@@ -64,7 +64,7 @@ fn filled(log: &dyn Log) -> Vec<Entry> {
             Some("one"),
             vec![Change::NodeExpired { node: node(1) }, Change::ToolRemoved { node: node(1), tool: tool("hash") }],
         ),
-        entry(3, 10, None, vec![Change::NodeSeen { node: node(2), ttl: None }]),
+        entry(3, 10, None, vec![Change::NodeSeen { node: node(2), ttl: None, renew_leases: false }]),
         entry(
             4,
             20,
@@ -143,7 +143,10 @@ fn heartbeats_are_read_but_not_found(log: &dyn Log) {
     filled(log);
     let heard = Filter { node: Some(node(2)), ..Filter::default() };
     assert!(!found(log, &heard, false, 9).contains(&3));
-    assert_eq!(log.read(Sequence(2), 1).unwrap()[0].changes, [Change::NodeSeen { node: node(2), ttl: None }]);
+    assert_eq!(
+        log.read(Sequence(2), 1).unwrap()[0].changes,
+        [Change::NodeSeen { node: node(2), ttl: None, renew_leases: false }]
+    );
 }
 
 fn instants_are_found_at_their_last_change(log: &dyn Log) {

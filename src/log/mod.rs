@@ -9,7 +9,7 @@ pub mod memory;
 pub mod record;
 pub mod sqlite;
 
-use crate::model::{Entry, EventKind, NodeId, RegistryId, Sequence, Thing, Time};
+use crate::model::{Entry, EventKind, LeaseId, NodeId, RegistryId, Sequence, Thing, Time};
 
 /// Where a log ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Filter {
     pub node: Option<NodeId>,
     /// Only about tools of this name.
     pub tool: Option<String>,
+    /// Only about this lease.
+    pub lease: Option<LeaseId>,
     /// Only of this undertaking.
     pub correlation_id: Option<String>,
     /// Made at this instant or later.
@@ -195,6 +197,7 @@ impl Filter {
         (self.kinds.is_empty() || self.kinds.contains(&kind))
             && self.node.is_none_or(|node| change.node() == Some(node))
             && self.tool.as_ref().is_none_or(|tool| change.tool().is_some_and(|name| name.as_str() == tool))
+            && self.lease.is_none_or(|lease| change.lease() == Some(lease))
             && self.correlation_id.as_ref().is_none_or(|id| origin.correlation_id.as_ref() == Some(id))
             && self.since.is_none_or(|since| origin.time >= since)
             && self.until.is_none_or(|until| origin.time < until)

@@ -3,13 +3,14 @@
 //! Every type of the model that is stored has a twin here, so that a rename there changes nothing on disk.
 //! What is in a log stays readable: a field may be added where its absence has a meaning, never renamed or
 //! given another meaning; a change of that sort is a new [`FORMAT`] that still reads the earlier ones.
-//! `a_log_written_by_the_first_version_reads_the_same` holds this.
+//! `a_log_written_by_an_earlier_version_reads_the_same` holds this.
 
 use crate::model::{
-    Actor, Capabilities, Change, CollisionKey, Contract, ContractField, ContractName, Declared, Dependency,
-    DependencyKind, ExecutionMode, Lifecycle, Node, NodeId, NodeKind, NodeName, NodePort, NodeStatus, Offer,
-    OfferSource, Origin, PortProtocol, Sequence, TemplateVersion, Thing, Time, Tool, ToolDefinition, ToolKey, ToolName,
-    ToolTransport, TopicName, Trust, TrustState, Ttl, ValidatorId, Verdict, Version,
+    Actor, Band, Capabilities, Change, CollisionKey, Contract, ContractField, ContractName, Declared, DefinitionHash,
+    Dependency, DependencyKind, EndCause, ExecutionMode, HostName, Lease, LeaseEnd, LeaseId, LeaseTerms, Lifecycle,
+    Node, NodeId, NodeKind, NodeName, NodePort, NodeStatus, Offer, OfferSource, Origin, PortKey, PortProtocol, Process,
+    Quarantine, RequestKey, RequesterId, Sequence, TemplateVersion, Thing, Time, Tool, ToolDefinition, ToolKey,
+    ToolName, ToolTransport, TopicName, Transport, Transports, Trust, TrustState, Ttl, ValidatorId, Verdict, Version,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -112,6 +113,12 @@ impl<T> Blank for Vec<T> {
     }
 }
 
+impl Blank for u32 {
+    fn is_blank(&self) -> bool {
+        *self == 0
+    }
+}
+
 impl Blank for bool {
     fn is_blank(&self) -> bool {
         !self
@@ -158,7 +165,7 @@ macro_rules! same {
     )*};
 }
 
-same!(String, bool, f64, u16, u32, Value);
+same!(String, bool, f64, u16, u32, u64, Uuid, Value);
 
 macro_rules! wrapped {
     ($($stored:ty as $model:ty: $store:expr, $load:expr;)*) => {$(
@@ -182,6 +189,8 @@ fn invalid(what: &str, error: impl std::fmt::Display) -> Malformed {
 wrapped! {
     Uuid as NodeId: |id| id.0, |id| Ok(NodeId(id));
     Uuid as ValidatorId: |id| id.0, |id| Ok(ValidatorId(id));
+    Uuid as LeaseId: |id| id.0, |id| Ok(LeaseId(id));
+    Uuid as RequesterId: |id| id.0, |id| Ok(RequesterId(id));
     u64 as Sequence: |place| place.0, |place| Ok(Sequence(place));
     i64 as Time: |time| time.as_micros(), |micros| Ok(Time::from_micros(micros));
     u32 as Ttl: |ttl| ttl.as_seconds(), |seconds| Ttl::from_seconds(seconds).ok_or_else(|| invalid("a TTL", "is 0"));
@@ -195,6 +204,20 @@ wrapped! {
     String as crate::model::ContractHash: |hash| hash.to_string(), |text| text.parse().map_err(|e| invalid("hash:", e));
     String as crate::model::DefinitionHash: |hash| hash.to_string(),
         |text| text.parse().map_err(|e| invalid("hash:", e));
+    String as HostName: |host| host.to_string(), |text| HostName::try_new(&text).map_err(|e| invalid("a host", e));
+    String as Band: |band| band.to_string(), |text| text.parse().map_err(|e| invalid("a range", e));
+    String as [u8; 32]: |hash| DefinitionHash(*hash).to_string(),
+        |text| text.parse::<DefinitionHash>().map(|hash| hash.0).map_err(|e| invalid("hash:", e));
+    String as Transports: |transports| match transports {
+        Transports::One(Transport::Tcp) => "tcp",
+        Transports::One(Transport::Udp) => "udp",
+        Transports::Both => "both",
+    }.to_owned(), |text| match text.as_str() {
+        "tcp" => Ok(Transports::One(Transport::Tcp)),
+        "udp" => Ok(Transports::One(Transport::Udp)),
+        "both" => Ok(Transports::Both),
+        other => Err(invalid("transports:", format!("{other:?} is none"))),
+    };
     String as DependencyKind: |kind| kind.as_str().to_owned(), |text| Ok(match text.as_str() {
         "node" => DependencyKind::Node,
         "tool" => DependencyKind::Tool,
@@ -236,6 +259,7 @@ twin_enums! {
     StoredSource of OfferSource { Fields, Contract }
     StoredTrustState of TrustState { Untrusted, Trusted, Verified }
     StoredLifecycle of Lifecycle { Canary, Validated, Frozen }
+    StoredTransportLayer of Transport { Tcp, Udp }
 }
 
 macro_rules! twin_structs {
@@ -267,7 +291,7 @@ macro_rules! twin_structs {
 twin_structs! {
     StoredPort of NodePort {
         name: String, protocol: StoredProtocol;
-        port: Option<u16>, topic: Option<String>, bus: Option<String>, endpoint_uri: Option<String>
+        port: Option<u16>, lease: Option<Uuid>, topic: Option<String>, bus: Option<String>, endpoint_uri: Option<String>
     }
     StoredTemplate of TemplateVersion { template_id: String, hash: String; }
     StoredCapabilities of Capabilities {
@@ -299,6 +323,23 @@ twin_structs! {
         node: Uuid, definition: StoredDefinition, source: StoredSource, transport: StoredTransport, registered_at: i64;
         endpoint: Option<String>, ttl: Option<u32>, expires_at: Option<i64>, max_in_flight: Option<u32>
     }
+    StoredProcess of Process { pid: u32, started: u64, boot: Uuid; }
+    StoredRequestKey of RequestKey { key: String, asked: String; }
+    StoredTerms of LeaseTerms {
+        host: String, port: u16, protocol: StoredProtocol, transports: String, requester: Uuid, principal: String,
+        requested_at: i64;
+        program: Option<String>, process: Option<StoredProcess>, purpose: Option<String>, topics: Vec<String>,
+        key: Option<String>, request: Option<StoredRequestKey>, range: Option<String>, quarantine_seconds: u32,
+        probed: bool, rebound_from: Option<Uuid>
+    }
+    StoredEnd of LeaseEnd { at: i64, cause: StoredCause; }
+    StoredLease of Lease {
+        id: Uuid, terms: StoredTerms, allocated_at: i64;
+        node: Option<Uuid>, ttl: Option<u32>, expires_at: Option<i64>, grace_until: Option<i64>,
+        last_heartbeat_at: Option<i64>, renewals: u32, end: Option<StoredEnd>
+    }
+    StoredPortKey of PortKey { host: String, port: u16, transport: StoredTransportLayer; }
+    StoredQuarantine of Quarantine { until: i64, reason: String; except: Option<Uuid> }
     StoredTool of Tool { key: StoredToolKey, offers: Vec<StoredOffer>; }
     StoredField of ContractField {
         name: String, type_name: String, required: bool;
@@ -334,6 +375,42 @@ impl Twin<CollisionKey> for StoredCollision {
         Ok(match self {
             Self::Contract(name, version) => CollisionKey::Contract(name.load()?, version.load()?),
             Self::Tool(name, version) => CollisionKey::Tool(name.load()?, version.load()?),
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredCause {
+    Released,
+    Lapsed,
+    NodeExpired,
+    NodeDeregistered,
+    ProcessGone,
+    Rebound { replacement: Uuid, reason: String },
+}
+
+impl Twin<EndCause> for StoredCause {
+    fn store(model: &EndCause) -> Self {
+        match model {
+            EndCause::Released => Self::Released,
+            EndCause::Lapsed => Self::Lapsed,
+            EndCause::NodeExpired => Self::NodeExpired,
+            EndCause::NodeDeregistered => Self::NodeDeregistered,
+            EndCause::ProcessGone => Self::ProcessGone,
+            EndCause::Rebound { replacement, reason } => {
+                Self::Rebound { replacement: Twin::store(replacement), reason: reason.clone() }
+            }
+        }
+    }
+    fn load(self) -> Result<EndCause, Malformed> {
+        Ok(match self {
+            Self::Released => EndCause::Released,
+            Self::Lapsed => EndCause::Lapsed,
+            Self::NodeExpired => EndCause::NodeExpired,
+            Self::NodeDeregistered => EndCause::NodeDeregistered,
+            Self::ProcessGone => EndCause::ProcessGone,
+            Self::Rebound { replacement, reason } => EndCause::Rebound { replacement: replacement.load()?, reason },
         })
     }
 }
@@ -385,7 +462,7 @@ twin_change! {
     NodeUpdated {
         node: Uuid, declared: StoredDeclared, status: StoredStatus; ttl: Option<u32>, seen: bool, trust_reset: bool
     }
-    NodeSeen { node: Uuid; ttl: Option<u32> }
+    NodeSeen { node: Uuid; ttl: Option<u32>, renew_leases: bool }
     NodeRejoined { node: Uuid; ttl: Option<u32> }
     NodeExpired { node: Uuid; }
     NodeGraceGranted { node: Uuid, until: i64; }
@@ -395,6 +472,15 @@ twin_change! {
     ToolExpired { node: Uuid, tool: StoredToolKey; }
     CollisionFound { collision: StoredCollision, node: Uuid; }
     TrustChanged { node: Uuid, verdict: StoredVerdict; lifecycle: Option<StoredLifecycle> }
+    PortAllocated { lease: Uuid, terms: StoredTerms; node: Option<Uuid>, ttl: Option<u32> }
+    PortRenewed { lease: Uuid; node: Option<Uuid>, ttl: Option<u32> }
+    PortAttached { lease: Uuid, node: Uuid; }
+    PortGraceGranted { lease: Uuid, until: i64; node: Option<Uuid> }
+    PortEnded { lease: Uuid, cause: StoredCause; node: Option<Uuid> }
+    PortConflict {
+        host: String, port: u16, transports: String, reason: String, quarantine_seconds: u32;
+        lease: Option<Uuid>, node: Option<Uuid>
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -404,6 +490,9 @@ enum StoredThing {
     Node(StoredNode),
     Tool(StoredTool),
     Collision(StoredCollision, i64),
+    Lease(StoredLease),
+    EndedLease(StoredLease, u64),
+    Quarantine(StoredPortKey, StoredQuarantine),
 }
 
 impl Twin<Thing> for StoredThing {
@@ -415,6 +504,9 @@ impl Twin<Thing> for StoredThing {
             Thing::Node(node) => Self::Node(Twin::store(node)),
             Thing::Tool(tool) => Self::Tool(Twin::store(tool)),
             Thing::Collision(collision, since) => Self::Collision(Twin::store(collision), Twin::store(since)),
+            Thing::Lease(lease) => Self::Lease(Twin::store(lease)),
+            Thing::EndedLease(lease, place) => Self::EndedLease(Twin::store(lease), Twin::store(place)),
+            Thing::Quarantine(key, quarantine) => Self::Quarantine(Twin::store(key), Twin::store(quarantine)),
         }
     }
     fn load(self) -> Result<Thing, Malformed> {
@@ -425,6 +517,9 @@ impl Twin<Thing> for StoredThing {
             Self::Node(node) => Thing::Node(node.load()?),
             Self::Tool(tool) => Thing::Tool(tool.load()?),
             Self::Collision(collision, since) => Thing::Collision(collision.load()?, since.load()?),
+            Self::Lease(lease) => Thing::Lease(lease.load()?),
+            Self::EndedLease(lease, place) => Thing::EndedLease(lease.load()?, place.load()?),
+            Self::Quarantine(key, quarantine) => Thing::Quarantine(key.load()?, quarantine.load()?),
         })
     }
 }

@@ -1,8 +1,9 @@
 //! A change: one entry of the registry's log, and all that the state is made of.
 
 use super::{
-    Actor, Contract, ContractHash, ContractName, Declared, DefinitionHash, Lifecycle, Node, NodeId, NodeStatus, Offer,
-    Sequence, Time, Tool, ToolKey, ToolName, Ttl, Verdict, Version,
+    Actor, Contract, ContractHash, ContractName, Declared, DefinitionHash, EndCause, HostName, Lease, LeaseId,
+    LeaseStatus, LeaseTerms, Lifecycle, Node, NodeId, NodeStatus, Offer, PortKey, Quarantine, Sequence, Time, Tool,
+    ToolKey, ToolName, Transports, Ttl, Verdict, Version,
 };
 use std::sync::Arc;
 
@@ -46,6 +47,8 @@ pub enum Change {
         node: NodeId,
         /// How long the registration lasts from now.
         ttl: Option<Ttl>,
+        /// Whether its port leases are renewed with it.
+        renew_leases: bool,
     },
     /// A node that had lapsed is back.
     NodeRejoined {
@@ -108,6 +111,69 @@ pub enum Change {
         /// What was said of its lifecycle, if anything.
         lifecycle: Option<Lifecycle>,
     },
+    /// A port was leased.
+    PortAllocated {
+        /// The lease.
+        lease: LeaseId,
+        /// What it was granted for.
+        terms: Arc<LeaseTerms>,
+        /// The node that it goes with.
+        node: Option<NodeId>,
+        /// How long it lasts from now without a renewal.
+        ttl: Option<Ttl>,
+    },
+    /// A lease's lifetime starts anew.
+    PortRenewed {
+        /// The lease.
+        lease: LeaseId,
+        /// The node that it goes with.
+        node: Option<NodeId>,
+        /// How long it lasts from now.
+        ttl: Option<Ttl>,
+    },
+    /// A lease goes with a node from now on: the node named it as the place that it serves. Kept out of the events
+    /// that watchers see, who see the node's registration.
+    PortAttached {
+        /// The lease.
+        lease: LeaseId,
+        /// The node.
+        node: NodeId,
+    },
+    /// A lease that lapsed while the registry was down is kept a while longer, once.
+    PortGraceGranted {
+        /// The lease.
+        lease: LeaseId,
+        /// The node that it goes with.
+        node: Option<NodeId>,
+        /// Until when.
+        until: Time,
+    },
+    /// A lease ended. Its number is kept from others for as long as its terms say.
+    PortEnded {
+        /// The lease.
+        lease: LeaseId,
+        /// The node that it went with.
+        node: Option<NodeId>,
+        /// Why.
+        cause: EndCause,
+    },
+    /// A number turned out to be in somebody's use whom the registry does not know. It is kept from everybody a while.
+    PortConflict {
+        /// The host.
+        host: HostName,
+        /// The number.
+        port: u16,
+        /// For which transports it was wanted.
+        transports: Transports,
+        /// The lease on it, where its holder reported this; `None` where a probe found it.
+        lease: Option<LeaseId>,
+        /// The node that the lease goes with.
+        node: Option<NodeId>,
+        /// What was found, in words.
+        reason: String,
+        /// For how many seconds the number is kept from everybody.
+        quarantine_seconds: u32,
+    },
 }
 
 /// One name and version under which two nodes say different things.
@@ -145,6 +211,25 @@ impl Change {
             | Change::CollisionFound { node, .. }
             | Change::TrustChanged { node, .. } => Some(*node),
             Change::ToolRegistered { offer } => Some(offer.node),
+            Change::PortAttached { node, .. } => Some(*node),
+            Change::PortAllocated { node, .. }
+            | Change::PortRenewed { node, .. }
+            | Change::PortGraceGranted { node, .. }
+            | Change::PortEnded { node, .. }
+            | Change::PortConflict { node, .. } => *node,
+        }
+    }
+
+    /// The lease that the change is about, where it is about one.
+    pub fn lease(&self) -> Option<LeaseId> {
+        match self {
+            Change::PortAllocated { lease, .. }
+            | Change::PortRenewed { lease, .. }
+            | Change::PortAttached { lease, .. }
+            | Change::PortGraceGranted { lease, .. }
+            | Change::PortEnded { lease, .. } => Some(*lease),
+            Change::PortConflict { lease, .. } => *lease,
+            _ => None,
         }
     }
 
@@ -174,6 +259,16 @@ impl Change {
             Change::ToolExpired { .. } => EventKind::ToolExpired,
             Change::CollisionFound { .. } => EventKind::ContractCollision,
             Change::TrustChanged { .. } => EventKind::TrustChanged,
+            Change::PortAllocated { .. } => EventKind::PortAllocated,
+            Change::PortRenewed { .. } => EventKind::PortRenewed,
+            Change::PortAttached { .. } => return None,
+            Change::PortGraceGranted { .. } => EventKind::PortGraceGranted,
+            Change::PortEnded { cause, .. } => match cause.status() {
+                LeaseStatus::Expired => EventKind::PortExpired,
+                LeaseStatus::Rebound => EventKind::PortRebound,
+                LeaseStatus::Released | LeaseStatus::Active => EventKind::PortReleased,
+            },
+            Change::PortConflict { .. } => EventKind::PortConflict,
         })
     }
 }
@@ -225,6 +320,20 @@ event_kinds! {
     ContractCollision = "CONTRACT_COLLISION",
     /// A validator said something of a node.
     TrustChanged = "TRUST_CHANGED",
+    /// A port was leased.
+    PortAllocated = "PORT_ALLOCATED",
+    /// A lease's lifetime starts anew.
+    PortRenewed = "PORT_RENEWED",
+    /// A lease that lapsed while the registry was down is kept a while.
+    PortGraceGranted = "PORT_GRACE_GRANTED",
+    /// A lease ended because its holder gave it back or is gone.
+    PortReleased = "PORT_RELEASED",
+    /// A lease was not renewed in time.
+    PortExpired = "PORT_EXPIRED",
+    /// A lease was replaced by another.
+    PortRebound = "PORT_REBOUND",
+    /// A number turned out to be in somebody else's use.
+    PortConflict = "PORT_CONFLICT",
 }
 
 /// Who asked for a command's changes, when, and in what connection.
@@ -261,7 +370,7 @@ impl Entry {
     }
 }
 
-/// One thing of a state: what a snapshot is made of. Contracts come first, then nodes, then tools.
+/// One thing of a state: what a snapshot is made of. Contracts come first, then nodes, then tools, then what is leased.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Thing {
     /// A contract, where in the log its content was first registered, and when.
@@ -272,4 +381,10 @@ pub enum Thing {
     Tool(Arc<Tool>),
     /// A collision, and since when.
     Collision(CollisionKey, Time),
+    /// A lease that holds.
+    Lease(Arc<Lease>),
+    /// A lease that has ended, and where in the log.
+    EndedLease(Arc<Lease>, Sequence),
+    /// A number that is kept from most for a while.
+    Quarantine(PortKey, Quarantine),
 }

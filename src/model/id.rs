@@ -29,6 +29,10 @@ uuid_ids! {
     NodeId;
     /// One registry: drawn when its log is made, kept for the log's whole life.
     RegistryId;
+    /// One port lease.
+    LeaseId;
+    /// Whoever asks for port leases.
+    RequesterId;
     /// Whoever attests to nodes.
     ValidatorId;
     /// A tool's name and version as one id: the same everywhere.

@@ -10,6 +10,7 @@ mod id;
 mod name;
 mod node;
 mod pattern;
+mod port;
 mod time;
 mod tool;
 mod trust;
@@ -18,12 +19,16 @@ pub use change::{Change, CollisionKey, ContentHash, Entry, EventKind, Origin, Th
 pub use contract::{
     Contract, ContractField, Dependency, DependencyKind, FIELD_DEPTH_MAX, JSON_DEPTH_MAX, LIST_LEN_MAX, TEXT_LEN_MAX,
 };
-pub use id::{ContractHash, DefinitionHash, EventId, NodeId, RegistryId, Sequence, ToolId, ValidatorId};
-pub use name::{ContractName, InvalidName, NAME_LEN_MAX, NodeName, ToolName, TopicName, Version};
-pub use node::{
-    Capabilities, Declared, ExecutionMode, Node, NodeKind, NodePort, NodeStatus, PortProtocol, TemplateVersion,
+pub use id::{
+    ContractHash, DefinitionHash, EventId, LeaseId, NodeId, RegistryId, RequesterId, Sequence, ToolId, ValidatorId,
 };
+pub use name::{ContractName, InvalidName, NAME_LEN_MAX, NodeName, ToolName, TopicName, Version};
+pub use node::{Capabilities, Declared, ExecutionMode, Node, NodeKind, NodePort, NodeStatus, TemplateVersion};
 pub use pattern::TopicPattern;
+pub use port::{
+    Band, EndCause, HostName, InvalidBand, InvalidHostName, Lease, LeaseEnd, LeaseStatus, LeaseTerms, PortKey,
+    PortProtocol, Process, Quarantine, RequestKey, Transport, Transports,
+};
 pub use time::{InvalidTime, Time, Ttl};
 pub use tool::{Offer, OfferSource, Tool, ToolDefinition, ToolKey, ToolTransport};
 pub use trust::{Lifecycle, Trust, TrustState, Verdict};

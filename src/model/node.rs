@@ -1,6 +1,6 @@
 //! A node: a program that offers tools or takes part in event flow.
 
-use super::{ContractHash, NodeId, NodeName, Time, ToolKey, TopicName, Trust, Ttl, Version};
+use super::{ContractHash, LeaseId, NodeId, NodeName, PortProtocol, Time, ToolKey, TopicName, Trust, Ttl, Version};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -63,21 +63,6 @@ pub enum ExecutionMode {
     External,
 }
 
-/// How an address of a node is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "protocols are named by their own names")]
-pub enum PortProtocol {
-    Tcp,
-    Udp,
-    Zmq,
-    Ipc,
-    Jetstream,
-    Redis,
-    Grpc,
-    Http,
-    Websocket,
-}
-
 /// An address that a node serves, or a place on a bus that it has.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodePort {
@@ -87,6 +72,8 @@ pub struct NodePort {
     pub protocol: PortProtocol,
     /// The number, where there is one.
     pub port: Option<u16>,
+    /// The lease that promises the number, where there is one.
+    pub lease: Option<LeaseId>,
     /// The topic, for a place on a bus.
     pub topic: Option<TopicName>,
     /// The bus by name, for a place on a bus.

@@ -2,7 +2,8 @@
 
 use super::apply;
 use super::state::State;
-use crate::model::{NodeStatus, Sequence};
+use crate::model::{LeaseStatus, NodeStatus, Sequence};
+use std::collections::BTreeSet;
 
 impl State {
     /// Checks what must hold of every state between commands; says in one sentence what does not.
@@ -13,6 +14,7 @@ impl State {
         self.check_nodes()?;
         self.check_tools()?;
         self.check_contracts()?;
+        self.check_leases()?;
         for key in self.collisions.keys() {
             if self.sides(key).len() < 2 {
                 return Err(format!("{key:?} is listed as a collision and has one side"));
@@ -69,6 +71,31 @@ impl State {
         Ok(())
     }
 
+    fn check_leases(&self) -> Result<(), String> {
+        for (key, id) in self.leases.held() {
+            let Some(lease) = self.leases.get(*id) else {
+                return Err(format!("{key:?} is held by lease {id}, which is not known"));
+            };
+            if lease.status() != LeaseStatus::Active || !lease.terms.keys().any(|held| held == *key) {
+                return Err(format!("{key:?} is held by lease {id}, which does not hold it"));
+            }
+            // Two that held one number would both be missing from it but one.
+            if lease.terms.keys().any(|key| self.leases.held().get(&key) != Some(id)) {
+                return Err(format!("lease {id} does not hold all that it promises"));
+            }
+            if let Some(node) = lease.node
+                && self.node(node).is_none()
+            {
+                return Err(format!("lease {id} goes with node {node}, which is not registered"));
+            }
+        }
+        let holding = self.leases.held().values().collect::<BTreeSet<_>>().len();
+        if holding != self.leases.active() {
+            return Err(format!("{holding} leases hold numbers, and {} are active", self.leases.active()));
+        }
+        Ok(())
+    }
+
     fn check_contracts(&self) -> Result<(), String> {
         for (hash, held) in &self.contracts {
             if held.holders.is_empty() {
@@ -95,6 +122,7 @@ impl State {
             tools,
             contracts,
             collisions,
+            leases,
             node_names,
             nodes_by_registration,
             nodes_by_last_seen,

@@ -3,9 +3,11 @@
 //! A command has been parsed and checked by itself: its names are names, its schemas compile, its
 //! lifetimes are within bounds. What only the state can tell is for `decide`.
 
+use super::pool::Rules;
 use crate::model::{
-    Actor, Capabilities, Contract, ExecutionMode, Lifecycle, NodeId, NodeKind, NodeName, NodePort, ToolDefinition,
-    ToolTransport, TrustState, Ttl, ValidatorId, Version,
+    Actor, Band, Capabilities, Contract, ExecutionMode, HostName, LeaseId, Lifecycle, NodeId, NodeKind, NodeName,
+    NodePort, PortProtocol, Process, RequestKey, RequesterId, Time, ToolDefinition, ToolTransport, TopicName,
+    Transports, TrustState, Ttl, ValidatorId, Version,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -37,6 +39,28 @@ pub enum Command {
     },
     /// A validator's word on a node.
     Attest(Attest),
+    /// Lease ports: all that are wanted, or none.
+    Allocate(Box<Allocate>),
+    /// A lease's lifetime starts anew.
+    Renew {
+        /// The lease.
+        lease: LeaseId,
+        /// Who says so.
+        owner: Owner,
+        /// How long it lasts from now; as before when absent.
+        ttl: Option<Ttl>,
+    },
+    /// A lease is given back.
+    Release {
+        /// The lease.
+        lease: LeaseId,
+        /// Who gives it back.
+        owner: Owner,
+    },
+    /// A leased number turned out unusable: another takes its place.
+    Rebind(Box<Rebind>),
+    /// These processes are gone: what they held is free.
+    ProcessesGone(Vec<Process>),
     /// Take for gone what has lapsed by now.
     ExpireLapsed,
     /// The registry was down: what lapsed meanwhile is kept so many seconds from now, once.
@@ -193,6 +217,102 @@ pub struct Heartbeat {
     pub ttl: Option<Ttl>,
     /// Whether it finishes its work and wants no new calls; as before when absent.
     pub draining: Option<bool>,
+    /// Whether its port leases are renewed, too.
+    pub renew_leases: bool,
+}
+
+/// Ports that are wanted in one step.
+#[derive(Clone, Debug)]
+pub struct Allocate {
+    /// Each of them; the caller gets all or none.
+    pub wanted: Vec<Wanted>,
+    /// What the configuration says.
+    pub rules: Arc<Rules>,
+}
+
+/// One port that is wanted, and what was found on the way.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The id that the lease gets.
+    pub id: LeaseId,
+    /// For whom.
+    pub requester: RequesterId,
+    /// The principal that asks.
+    pub principal: String,
+    /// The program that asks, as it names itself.
+    pub program: Option<String>,
+    /// The process that is to hold it, for as long as that lives.
+    pub process: Option<Process>,
+    /// How it will be spoken to.
+    pub protocol: PortProtocol,
+    /// For which transports the number is wanted.
+    pub transports: Transports,
+    /// On which host.
+    pub host: HostName,
+    /// The node that it is to go with.
+    pub node: Option<NodeId>,
+    /// Topics that it serves.
+    pub topics: Vec<TopicName>,
+    /// What it is for.
+    pub purpose: Option<String>,
+    /// How long it lasts without a renewal.
+    pub ttl: Option<Ttl>,
+    /// The caller's name for this use.
+    pub key: Option<String>,
+    /// The caller's name for the request.
+    pub request: Option<RequestKey>,
+    /// The number that the caller would like.
+    pub preferred: Option<u16>,
+    /// The numbers that the caller wants it from.
+    pub range: Option<Band>,
+    /// When the request came in.
+    pub requested_at: Time,
+    /// The numbers that were looked at, in this order; the first that is not in use is the one that is picked.
+    pub probes: Vec<Probe>,
+}
+
+/// A number that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The number.
+    pub port: u16,
+    /// What was found.
+    pub found: Found,
+}
+
+/// What was found when looking at a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It could be bound, and listened at.
+    Free,
+    /// It could not; what the system said.
+    InUse(String),
+    /// The host is another, which cannot be looked at.
+    Unprobed,
+}
+
+/// Who says something of a lease: it must be theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The principal.
+    pub principal: String,
+    /// The requester that it speaks for, where it says so.
+    pub requester: Option<RequesterId>,
+}
+
+/// A leased number turned out unusable.
+#[derive(Clone, Debug)]
+pub struct Rebind {
+    /// The lease.
+    pub lease: LeaseId,
+    /// Who says so.
+    pub owner: Owner,
+    /// What is wrong with the number, in the holder's words.
+    pub reason: String,
+    /// What is wanted in its place.
+    pub wanted: Wanted,
+    /// What the configuration says.
+    pub rules: Arc<Rules>,
 }
 
 /// A validator's word on a node.

@@ -4,9 +4,11 @@
 //! `apply` (what a change does to the `state`), `engine` (the one writer), `view` (versions, now and
 //! earlier), `watch` (history, then live), `graph` (who feeds whom).
 //!
-//! `command`, `refusal`, `state`, `words`, `decide` and `apply` are pure: no clock, no randomness, no I/O.
+//! `command`, `refusal`, `state`, `leases`, `pool`, `words`, `decide` and `apply` are pure: no clock, no randomness, no I/O.
 
 pub mod command;
+pub mod leases;
+pub mod pool;
 pub mod refusal;
 pub mod state;
 pub mod words;

@@ -1,6 +1,7 @@
 //! A refusal: `decide`'s other normal answer. Nothing changed.
 
-use crate::model::{NodeId, NodeName};
+use super::pool::{Because, Shortage};
+use crate::model::{Band, HostName, LeaseId, NodeId, NodeName, RequesterId, Time, Transports};
 
 /// Why a command was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,4 +47,135 @@ pub enum Refusal {
         /// Its version.
         version: String,
     },
+    /// A number cannot be had.
+    #[error("port {port} ({transports}) on {host} cannot be leased: {because}")]
+    PortUnavailable {
+        /// The host.
+        host: HostName,
+        /// The number.
+        port: u16,
+        /// For which transports it was wanted.
+        transports: Transports,
+        /// Why.
+        because: Box<Because>,
+    },
+    /// None of the numbers in question can be had.
+    #[error(
+        "no port is free ({transports}) on {host} in {}: of {} numbers {} are leased and {} are kept back{}; release \
+         some, ask for another range, or widen ports.bands (`ports` lists who holds them)",
+        bands(&shortage.bands), shortage.size, shortage.leased, shortage.quarantined, next(shortage.next_at)
+    )]
+    PortExhausted {
+        /// The host.
+        host: HostName,
+        /// For which transports it was wanted.
+        transports: Transports,
+        /// How full it is.
+        shortage: Box<Shortage>,
+    },
+    /// There are not so many free numbers in a row.
+    #[error("there are no {count} consecutive free ports on {host} in {}: ask for fewer, for single ones, or for another range", bands(&shortage.bands))]
+    NoConsecutivePorts {
+        /// How many were wanted.
+        count: usize,
+        /// The host.
+        host: HostName,
+        /// How full it is.
+        shortage: Box<Shortage>,
+    },
+    /// Consecutive numbers are wanted, and some of the ports are held already.
+    #[error(
+        "some of the ports are held already, under their keys, and others are not: release those, or ask without contiguous"
+    )]
+    PartlyHeld,
+    /// No lease has this id.
+    #[error("no lease has the id {lease}: it never was one, or it ended long ago")]
+    LeaseNotFound {
+        /// The id.
+        lease: LeaseId,
+    },
+    /// The lease no longer holds.
+    #[error(
+        "the lease {lease} on port {port} ended at {at}: {cause}; allocate again (with a key, the same number is tried first)"
+    )]
+    LeaseEnded {
+        /// The lease.
+        lease: LeaseId,
+        /// Its number.
+        port: u16,
+        /// When it ended.
+        at: Time,
+        /// Why.
+        cause: String,
+    },
+    /// The lease is somebody else's.
+    #[error("the lease {lease} on port {port} is not yours: {holder} holds it")]
+    LeaseNotOwned {
+        /// The lease.
+        lease: LeaseId,
+        /// Its number.
+        port: u16,
+        /// Who holds it.
+        holder: String,
+    },
+    /// The node's port says another number than its lease.
+    #[error("the port {name:?} names lease {lease}, which is on {port}: leave the number out, or name that")]
+    LeaseOfAnother {
+        /// The lease.
+        lease: LeaseId,
+        /// Its number.
+        port: u16,
+        /// The node's name for the port.
+        name: String,
+    },
+    /// The requester holds as many leases as it may.
+    #[error(
+        "requester {requester} holds {held} leases and may hold {max}: release some, or raise ports.leases_per_requester_max"
+    )]
+    QuotaExceeded {
+        /// The requester.
+        requester: RequesterId,
+        /// How many it would hold already.
+        held: usize,
+        /// How many it may.
+        max: usize,
+    },
+    /// An idempotency key was used for another request before.
+    #[error(
+        "the idempotency key {key:?} named another request, which was answered with lease {lease}: give each request its own"
+    )]
+    RequestReused {
+        /// The key.
+        key: String,
+        /// The lease that it named.
+        lease: LeaseId,
+    },
+    /// One request names two ports alike.
+    #[error("the {kind} {name:?} is given to two of the ports: give each its own")]
+    NamedTwice {
+        /// What kind of name.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A key names a lease that is not what is asked for.
+    #[error(
+        "the key {key:?} names lease {lease} on port {port}, which has another protocol or lies outside the range: release it, or give this use another key"
+    )]
+    KeyTaken {
+        /// The key.
+        key: String,
+        /// The lease.
+        lease: LeaseId,
+        /// Its number.
+        port: u16,
+    },
+}
+
+fn bands(bands: &[Band]) -> String {
+    bands.iter().map(Band::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn next(next_at: Option<Time>) -> String {
+    next_at.map(|next_at| format!(" (the next comes back at {next_at})")).unwrap_or_default()
 }

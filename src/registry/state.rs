@@ -1,11 +1,12 @@
 //! The state: what the log adds up to, in collections that share structure between versions.
 //!
-//! Everything below `nodes`, `tools`, `contracts` and `collisions` is an index that could be computed
+//! Everything below `nodes`, `tools`, `contracts`, `collisions` and `leases` is an index that could be computed
 //! from these; [`State::check`] does so and compares.
 
+use super::leases::Leases;
 use super::words::Words;
 use crate::model::{
-    CollisionKey, ContentHash, Contract, ContractHash, ContractName, DependencyKind, Node, NodeId, NodeName,
+    CollisionKey, ContentHash, Contract, ContractHash, ContractName, DependencyKind, LeaseId, Node, NodeId, NodeName,
     NodeStatus, Sequence, Thing, Time, Tool, ToolId, ToolKey, ToolName, TopicName, Version,
 };
 use imbl::{HashMap, OrdMap, OrdSet};
@@ -57,6 +58,8 @@ pub enum Lapsing {
     Node(NodeId),
     /// An offer with a lifetime of its own.
     Offer(NodeId, ToolKey),
+    /// A port lease.
+    Lease(LeaseId),
 }
 
 /// One version of the registry: complete and never changing once it is shared.
@@ -74,6 +77,8 @@ pub struct State {
     pub contracts: HashMap<ContractHash, Arc<HeldContract>>,
     /// What collides, and since when.
     pub collisions: OrdMap<CollisionKey, Time>,
+    /// Port leases, and the numbers that are kept back.
+    pub leases: Leases,
 
     /// Nodes by name.
     pub node_names: OrdMap<NodeName, NodeId>,
@@ -183,7 +188,7 @@ impl State {
         let nodes = self.nodes.values().map(|node| Thing::Node(node.clone()));
         let tools = self.tools.values().map(|tool| Thing::Tool(tool.clone()));
         let collisions = self.collisions.iter().map(|(key, since)| Thing::Collision(key.clone(), *since));
-        contracts.chain(nodes).chain(tools).chain(collisions)
+        contracts.chain(nodes).chain(tools).chain(collisions).chain(self.leases.things())
     }
 
     /// Adds a contract's topics and dependencies for a node that keeps it.

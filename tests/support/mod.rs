@@ -19,6 +19,16 @@ pub fn corpus(name: &str) -> Option<PathBuf> {
     None
 }
 
+/// A Python that has Google's portpicker, as `tests/run` sets it up; `None`, said on stderr, where it is absent.
+pub fn python() -> Option<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/python/bin/python");
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("PASSED OVER: {} is not there: tests/run makes it", path.display());
+    None
+}
+
 /// Waits until `look` finds something; fails the test, with `what`, when it takes too long.
 pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;

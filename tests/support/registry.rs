@@ -3,9 +3,11 @@
 use onex::log::Log;
 use onex::log::memory::MemoryLog;
 use onex::model::{Actor, Node, NodeId, NodeName, RegistryId, Time, Ttl};
+use onex::ports::Ports;
 use onex::registry::command::{Command, Heartbeat, Patch, Register, Request};
 use onex::registry::decide::{Answer, Registered};
 use onex::registry::engine::{Clock, Engine, Error, Options, Outcome};
+use onex::registry::pool::Rules;
 use onex::registry::refusal::Refusal;
 use onex::registry::state::State;
 use onex::registry::upkeep;
@@ -90,7 +92,12 @@ impl Registry {
     }
 
     pub async fn heartbeat(&self, node: NodeId) -> Result<Outcome, Refusal> {
-        self.submit(Command::Heartbeat(Heartbeat { node, ttl: None, draining: None })).await
+        self.submit(Command::Heartbeat(Heartbeat { node, ttl: None, draining: None, renew_leases: false })).await
+    }
+
+    /// Leases by these rules.
+    pub fn ports(&self, rules: Rules) -> Ports {
+        Ports::new(self.engine.handle(), self.engine.views().clone(), self.clock.clone(), rules)
     }
 
     pub fn state(&self) -> Arc<State> {

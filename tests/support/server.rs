@@ -32,6 +32,8 @@ pub fn onex(arguments: &[&str]) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ONEX_")) {
         command.env_remove(name);
     }
+    // The usual address is one for the whole machine, and tests run side by side.
+    command.env("ONEX_PORTS_PORTSERVER", "off");
     command.args(arguments).stdin(Stdio::null());
     command
 }

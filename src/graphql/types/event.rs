@@ -5,10 +5,11 @@ use super::super::paging::{Connection, Page, PageArgs, Total};
 use super::super::scalars::{DateTime, Sequence};
 use super::super::{Services, View, error};
 use super::contract::{Contract, ContractCollision};
+use super::lease::PortLease;
 use super::node::Node;
 use super::tool::Tool;
 use crate::log::{Filter, Range, ReadError, Record};
-use crate::model::{self, Change, CollisionKey, EventId, NodeId, RegistryId, ToolKey};
+use crate::model::{self, Change, CollisionKey, EndCause, EventId, LeaseId, NodeId, RegistryId, ToolKey};
 use crate::registry::view::Views;
 use async_graphql::{Enum, InputObject, Interface, Object, Result};
 use serde_json::{Value, json};
@@ -44,6 +45,20 @@ pub enum EventType {
     ContractCollision,
     /// A validator said something of a node.
     TrustChanged,
+    /// A port was leased.
+    PortAllocated,
+    /// A lease's lifetime starts anew. Renewals by a node's heartbeat are not among the events.
+    PortRenewed,
+    /// A lease that lapsed while the registry was down is kept a while longer, once.
+    PortGraceGranted,
+    /// A lease ended: its holder gave it back, or is gone.
+    PortReleased,
+    /// A lease was not renewed in time, or its node was not.
+    PortExpired,
+    /// A lease's number turned out unusable, and another lease took its place.
+    PortRebound,
+    /// A number turned out to be in somebody's use who holds no lease on it.
+    PortConflict,
 }
 
 /// What every change has.
@@ -77,6 +92,12 @@ impl Base {
     async fn node_before(&self) -> Result<Node> {
         let view = self.before().await?;
         self.node_id().and_then(|id| Node::by_id(&view, id)).ok_or_else(vanished)
+    }
+
+    /// The lease as it then was.
+    async fn lease(&self) -> Result<PortLease> {
+        let view = self.after().await?;
+        self.record.change.lease().and_then(|id| PortLease::by_id(&view, id)).ok_or_else(vanished)
     }
 
     fn tool_key(&self) -> Option<&ToolKey> {
@@ -268,6 +289,93 @@ events! {
             self.0.node_after().await
         }
     }
+
+    /// A port was leased.
+    PortAllocated {
+        /// The lease as it then was.
+        async fn lease(&self) -> Result<PortLease> {
+            self.0.lease().await
+        }
+    }
+
+    /// A lease's lifetime starts anew.
+    PortRenewed {
+        /// The lease as it then was.
+        async fn lease(&self) -> Result<PortLease> {
+            self.0.lease().await
+        }
+    }
+
+    /// A lease that lapsed while the registry was down is kept a while longer, once.
+    PortGraceGranted {
+        /// The lease as it then was.
+        async fn lease(&self) -> Result<PortLease> {
+            self.0.lease().await
+        }
+    }
+
+    /// A lease ended: its holder gave it back, or is gone.
+    PortReleased {
+        /// The lease as it then was.
+        async fn lease(&self) -> Result<PortLease> {
+            self.0.lease().await
+        }
+    }
+
+    /// A lease was not renewed in time, or its node was not.
+    PortExpired {
+        /// The lease as it then was.
+        async fn lease(&self) -> Result<PortLease> {
+            self.0.lease().await
+        }
+    }
+
+    /// A lease's number turned out unusable, and another lease took its place.
+    PortRebound {
+        /// The lease that ended, as it then was.
+        async fn lease(&self) -> Result<PortLease> {
+            self.0.lease().await
+        }
+        /// The lease that took its place, as it then was.
+        async fn replacement(&self) -> Result<PortLease> {
+            let Change::PortEnded { cause: EndCause::Rebound { replacement, .. }, .. } = &self.0.record.change else {
+                return Err(vanished());
+            };
+            PortLease::by_id(&self.0.after().await?, *replacement).ok_or_else(vanished)
+        }
+    }
+
+    /// A number turned out to be in somebody's use who holds no lease on it.
+    PortConflict {
+        /// The lease on it, as it then was, where its holder reported this; null where a probe found it.
+        async fn lease(&self) -> Result<Option<PortLease>> {
+            match self.0.record.change.lease() {
+                Some(_) => self.0.lease().await.map(Some),
+                None => Ok(None),
+            }
+        }
+        /// The machine that the number is on.
+        async fn host(&self) -> Result<&str> {
+            match &self.0.record.change {
+                Change::PortConflict { host, .. } => Ok(host.as_str()),
+                _ => Err(vanished()),
+            }
+        }
+        /// The number.
+        async fn port(&self) -> Result<i32> {
+            match &self.0.record.change {
+                Change::PortConflict { port, .. } => Ok(i32::from(*port)),
+                _ => Err(vanished()),
+            }
+        }
+        /// What was found, in words.
+        async fn reason(&self) -> Result<&str> {
+            match &self.0.record.change {
+                Change::PortConflict { reason, .. } => Ok(reason),
+                _ => Err(vanished()),
+            }
+        }
+    }
 }
 
 /// One change in the registry's log, as clients see it; each kind is a type of its own with the thing that changed.
@@ -307,6 +415,13 @@ pub enum RegistryEvent {
     ToolExpired(ToolExpired),
     ContractCollisionFound(ContractCollisionFound),
     TrustChanged(TrustChanged),
+    PortAllocated(PortAllocated),
+    PortRenewed(PortRenewed),
+    PortGraceGranted(PortGraceGranted),
+    PortReleased(PortReleased),
+    PortExpired(PortExpired),
+    PortRebound(PortRebound),
+    PortConflict(PortConflict),
 }
 
 fn event_type(change: &Change) -> Result<EventType> {
@@ -335,6 +450,13 @@ impl RegistryEvent {
             EventKind::ToolExpired => ToolExpired(base).into(),
             EventKind::ContractCollision => ContractCollisionFound(base).into(),
             EventKind::TrustChanged => TrustChanged(base).into(),
+            EventKind::PortAllocated => PortAllocated(base).into(),
+            EventKind::PortRenewed => PortRenewed(base).into(),
+            EventKind::PortGraceGranted => PortGraceGranted(base).into(),
+            EventKind::PortReleased => PortReleased(base).into(),
+            EventKind::PortExpired => PortExpired(base).into(),
+            EventKind::PortRebound => PortRebound(base).into(),
+            EventKind::PortConflict => PortConflict(base).into(),
         })
     }
 }
@@ -384,6 +506,21 @@ fn metadata(change: &Change) -> Value {
             "failureModes": verdict.failure_modes,
             "lifecycle": lifecycle.map(|lifecycle| format!("{lifecycle:?}").to_uppercase()),
         }),
+        Change::PortAllocated { lease, terms, ttl, .. } => json!({
+            "leaseId": lease.0, "host": terms.host.as_str(), "port": terms.port, "probed": terms.probed,
+            "transports": terms.transports.to_string(), "requesterId": terms.requester.0,
+            "allocatedBy": terms.allocated_by(), "ttlSeconds": ttl.map(model::Ttl::as_seconds),
+        }),
+        Change::PortRenewed { lease, ttl, .. } => {
+            json!({ "leaseId": lease.0, "ttlSeconds": ttl.map(model::Ttl::as_seconds) })
+        }
+        Change::PortAttached { lease, .. } => json!({ "leaseId": lease.0 }),
+        Change::PortGraceGranted { lease, until, .. } => json!({ "leaseId": lease.0, "until": until.to_string() }),
+        Change::PortEnded { lease, cause, .. } => json!({ "leaseId": lease.0, "cause": cause.to_string() }),
+        Change::PortConflict { host, port, transports, lease, reason, quarantine_seconds, .. } => json!({
+            "leaseId": lease.map(|lease| lease.0), "host": host.as_str(), "port": port,
+            "transports": transports.to_string(), "reason": reason, "quarantineSeconds": quarantine_seconds,
+        }),
     }
 }
 
@@ -396,6 +533,8 @@ pub struct EventFilter {
     node_id: Option<Uuid>,
     /// About tools of this name, in any version.
     tool: Option<String>,
+    /// About this port lease.
+    lease_id: Option<Uuid>,
     /// Of this undertaking.
     correlation_id: Option<String>,
     /// Made at this instant or later.
@@ -414,6 +553,7 @@ impl EventFilter {
             },
             node: self.node_id.map(NodeId),
             tool: self.tool,
+            lease: self.lease_id.map(LeaseId),
             correlation_id: self.correlation_id,
             since: self.since.map(|time| time.0),
             until: self.until.map(|time| time.0),

@@ -3,6 +3,7 @@
 pub mod contract;
 pub mod event;
 pub mod graph;
+pub mod lease;
 pub mod node;
 pub mod port;
 pub mod register;

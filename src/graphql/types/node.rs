@@ -5,6 +5,7 @@ use super::super::error::{ErrorCode, invalid, refuse, too_large};
 use super::super::paging::{Connection, Key, Page, PageArgs, Rank, total};
 use super::super::scalars::DateTime;
 use super::contract::Contract;
+use super::lease::PortLease;
 use super::port::NodePort;
 use super::tool::Tool;
 use super::trust::{Trust, TrustState};
@@ -235,13 +236,19 @@ impl Node {
         let tools = tools.filter_map(|key| Some((key.clone(), Tool::by_key(&view, key)?)));
         Ok(page.take(tools, total(move || count)))
     }
+    /// The port leases that go with it and hold, by host and number.
+    async fn ports(&self) -> Vec<PortLease> {
+        PortLease::of_node(&self.view, self.node.id)
+    }
     /// Where it takes things in.
     async fn inbound_ports(&self) -> Vec<NodePort> {
-        self.node.declared.inbound.iter().cloned().map(NodePort).collect()
+        let port = |port: &model::NodePort| NodePort { view: self.view.clone(), port: port.clone() };
+        self.node.declared.inbound.iter().map(port).collect()
     }
     /// Where it gives things out.
     async fn outbound_ports(&self) -> Vec<NodePort> {
-        self.node.declared.outbound.iter().cloned().map(NodePort).collect()
+        let port = |port: &model::NodePort| NodePort { view: self.view.clone(), port: port.clone() };
+        self.node.declared.outbound.iter().map(port).collect()
     }
     /// Nodes that feed it, nearest first, then by name: see dependencyGraph.
     async fn upstream(

@@ -1,8 +1,11 @@
 //! Addresses that a node serves, and its places on buses.
 
+use super::super::View;
 use super::super::error::invalid;
-use crate::model::{self, NAME_LEN_MAX, TopicName};
+use super::lease::PortLease;
+use crate::model::{self, LeaseId, NAME_LEN_MAX, TopicName};
 use async_graphql::{Enum, InputObject, Object, Result};
+use uuid::Uuid;
 
 /// How an address is spoken to.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
@@ -29,34 +32,42 @@ pub enum PortProtocol {
 }
 
 /// An address that a node serves, or its place on a bus.
-pub struct NodePort(pub model::NodePort);
+pub struct NodePort {
+    pub(in crate::graphql) view: View,
+    pub(in crate::graphql) port: model::NodePort,
+}
 
 /// An address that a node serves, or its place on a bus.
 #[Object]
 impl NodePort {
     /// Its name within the node, e.g. metrics.
     async fn name(&self) -> &str {
-        &self.0.name
+        &self.port.name
     }
     /// How it is spoken to.
     async fn protocol(&self) -> PortProtocol {
-        self.0.protocol.into()
+        self.port.protocol.into()
     }
     /// The port number, 1 to 65535; null where there is none.
     async fn port(&self) -> Option<i32> {
-        self.0.port.map(i32::from)
+        let leased = || Some(self.view.leases.get(self.port.lease?)?.terms.port);
+        self.port.port.or_else(leased).map(i32::from)
+    }
+    /// The lease that promises the number; null where the node named none, or it ended long ago.
+    async fn lease(&self) -> Option<PortLease> {
+        PortLease::by_id(&self.view, self.port.lease?)
     }
     /// The topic; null for what is no place on a bus.
     async fn topic(&self) -> Option<&str> {
-        self.0.topic.as_ref().map(TopicName::as_str)
+        self.port.topic.as_ref().map(TopicName::as_str)
     }
     /// The name of the bus; null for what is no place on a bus.
     async fn bus_name(&self) -> Option<&str> {
-        self.0.bus.as_deref()
+        self.port.bus.as_deref()
     }
     /// The whole address; null where the node did not give one.
     async fn endpoint_uri(&self) -> Option<&str> {
-        self.0.endpoint_uri.as_deref()
+        self.port.endpoint_uri.as_deref()
     }
 }
 
@@ -67,8 +78,10 @@ pub struct NodePortInput {
     name: String,
     /// How it is spoken to.
     protocol: PortProtocol,
-    /// The port number, 1 to 65535.
+    /// The port number, 1 to 65535; the lease's when absent.
     port: Option<i32>,
+    /// The lease that promises the number. It goes with the node from then on, and ends with it.
+    lease_id: Option<Uuid>,
     /// The topic, for a place on a bus.
     topic: Option<String>,
     /// The name of the bus, for a place on a bus.
@@ -101,6 +114,7 @@ impl NodePortInput {
             name: self.name,
             protocol: self.protocol.into(),
             port,
+            lease: self.lease_id.map(LeaseId),
             topic: topic.map_err(|error| invalid(&field("topic"), error))?,
             bus: self.bus,
             endpoint_uri: self.endpoint_uri,

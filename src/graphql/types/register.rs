@@ -285,6 +285,8 @@ pub struct HeartbeatInput {
     ttl_seconds: Option<i32>,
     /// True: it finishes its work and wants no new calls; false: it wants them again; when absent, as before.
     draining: Option<bool>,
+    /// True: its port leases begin their lifetimes anew, each as long as it was asked for.
+    renew_leases: Option<bool>,
     /// What the caller calls the whole undertaking; travels with every change.
     pub(in crate::graphql) correlation_id: Option<String>,
 }
@@ -292,7 +294,8 @@ pub struct HeartbeatInput {
 impl HeartbeatInput {
     pub(in crate::graphql) fn read(self, bounds: &Bounds) -> Result<Heartbeat> {
         let ttl = self.ttl_seconds.map(|seconds| ttl("ttlSeconds", seconds, bounds)).transpose()?;
-        Ok(Heartbeat { node: NodeId(self.node_id), ttl, draining: self.draining })
+        let renew_leases = self.renew_leases.unwrap_or(false);
+        Ok(Heartbeat { node: NodeId(self.node_id), ttl, draining: self.draining, renew_leases })
     }
 }
 

@@ -43,6 +43,7 @@ impl Registry {
             tools: self.view.tools.len(),
             contracts: self.view.contracts.len(),
             topics: self.view.topics.len(),
+            active_leases: self.view.leases.active(),
         }
     }
 }
@@ -64,4 +65,6 @@ pub struct RegistryCounts {
     contracts: usize,
     /// Topics that contracts name.
     topics: usize,
+    /// Port leases that hold.
+    active_leases: usize,
 }

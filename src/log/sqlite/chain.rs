@@ -1,6 +1,6 @@
 //! The chain of hashes: how a batch follows on the one before, and walking it from end to end.
 
-use super::{Columns, Hash, anchor};
+use super::{Columns, Hash, anchor, open};
 use crate::log::record;
 use crate::log::{Break, ReadError, Verification};
 use crate::model::{Sequence, Time};
@@ -38,10 +38,12 @@ pub(super) fn verify(connection: &Connection) -> Result<Verification, ReadError>
     let (start, mut previous) = anchor(&transaction)?;
     let mut found = Verification { batches: 0, changes: 0, from: start.sequence, upto: start.sequence, broken: None };
     let mut batches = transaction.prepare("SELECT first, last, time, previous, hash FROM batch ORDER BY first")?;
-    let mut changes = transaction.prepare(
-        "SELECT sequence, entry, time, body, kind, node, tool, correlation_id FROM change
-         WHERE sequence BETWEEN ? AND ? ORDER BY sequence",
-    )?;
+    // Read as it is: only the registry itself brings an earlier layout into the present one.
+    let lease = if open::layout(&transaction)? < 2 { "NULL" } else { "lease" };
+    let mut changes = transaction.prepare(&format!(
+        "SELECT sequence, entry, time, body, kind, node, tool, correlation_id, {lease} FROM change
+         WHERE sequence BETWEEN ? AND ? ORDER BY sequence"
+    ))?;
     let mut rows = batches.query([])?;
     while let Some(row) = rows.next()? {
         let (first, last) = (Sequence(row.get(0)?), Sequence(row.get(1)?));
@@ -105,12 +107,13 @@ fn walk_batch(
             Err(malformed) => return Ok(Err(format!("change {sequence}: {malformed}"))),
         };
         let columns = Columns::of(&origin, &change);
-        let says_node: Option<Vec<u8>> = row.get(5)?;
+        let (says_node, says_lease): (Option<Vec<u8>>, Option<Vec<u8>>) = (row.get(5)?, row.get(8)?);
         let (says_kind, says_tool, says_id): (Option<String>, Option<String>, Option<String>) =
             (row.get(4)?, row.get(6)?, row.get(7)?);
         if row.get::<_, i64>(2)? != time.as_micros()
             || says_kind.as_deref() != columns.kind
             || says_node.as_deref() != columns.node.as_ref().map(|node| node.as_slice())
+            || says_lease.as_deref() != columns.lease.as_ref().map(|lease| lease.as_slice())
             || says_tool.as_deref() != columns.tool
             || says_id.as_deref() != columns.correlation_id
         {

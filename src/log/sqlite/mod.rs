@@ -67,6 +67,9 @@ impl SqliteLog {
     fn with(directory: &Path, path: PathBuf, lock: Option<std::fs::File>, read_only: bool) -> Result<Self, OpenError> {
         open::check_file(&path)?;
         let writer = open::connect(&path, read_only)?;
+        if !read_only {
+            open::migrate(&writer, &path)?;
+        }
         let id = open::registry_id(&writer, &path)?;
         let snapshots = Snapshots::new(directory.join("snapshots"), id);
         Ok(SqliteLog { id, path, writer: Mutex::new(writer), readers: Mutex::default(), snapshots, _lock: lock })
@@ -198,6 +201,7 @@ impl Log for SqliteLog {
                             columns.kind,
                             columns.node,
                             columns.tool,
+                            columns.lease,
                             columns.correlation_id,
                             body
                         ])
@@ -343,8 +347,8 @@ impl SqliteLog {
     }
 }
 
-const INSERT_CHANGE: &str = "INSERT INTO change (sequence, entry, time, kind, node, tool, correlation_id, body) \
-                             VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+const INSERT_CHANGE: &str = "INSERT INTO change (sequence, entry, time, kind, node, tool, lease, correlation_id, body) \
+                             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// What history is searched by.
 #[derive(PartialEq)]
@@ -352,6 +356,7 @@ struct Columns<'a> {
     kind: Option<&'static str>,
     node: Option<[u8; 16]>,
     tool: Option<&'a str>,
+    lease: Option<[u8; 16]>,
     correlation_id: Option<&'a str>,
 }
 
@@ -361,6 +366,7 @@ impl<'a> Columns<'a> {
             kind: change.event_kind().map(EventKind::as_str),
             node: change.node().map(|node| *node.0.as_bytes()),
             tool: change.tool().map(|tool| tool.as_str()),
+            lease: change.lease().map(|lease| *lease.0.as_bytes()),
             correlation_id: origin.correlation_id.as_deref(),
         }
     }
@@ -383,6 +389,10 @@ fn condition(filter: &Filter, range: Range) -> (String, Vec<SqlValue>) {
     if let Some(tool) = &filter.tool {
         sql.push_str(" AND tool = ?");
         values.push(SqlValue::Text(tool.clone()));
+    }
+    if let Some(lease) = filter.lease {
+        sql.push_str(" AND lease = ?");
+        values.push(SqlValue::Blob(lease.0.as_bytes().to_vec()));
     }
     if let Some(correlation_id) = &filter.correlation_id {
         sql.push_str(" AND correlation_id = ?");

@@ -15,7 +15,7 @@ const LOCK_NAME: &str = "onex.lock";
 /// "onex" as SQLite's application id: says whose file it is.
 const APPLICATION_ID: i32 = 0x6f6e_6578;
 /// The layout of the tables. The form of what they hold is `record::FORMAT`.
-const LAYOUT: i32 = 1;
+const LAYOUT: i32 = 2;
 const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// How much more than one page of log SQLite gathers before it moves it into the file: fewer, larger writes.
 const CHECKPOINT_PAGES: u32 = 4_000;
@@ -30,12 +30,13 @@ const TABLES: &str = "
     CREATE INDEX batch_time ON batch (time, first, last);
     CREATE TABLE change (
         sequence INTEGER PRIMARY KEY, entry INTEGER NOT NULL, time INTEGER NOT NULL,
-        kind TEXT, node BLOB, tool TEXT, correlation_id TEXT, body TEXT NOT NULL
+        kind TEXT, node BLOB, tool TEXT, lease BLOB, correlation_id TEXT, body TEXT NOT NULL
     );
     CREATE INDEX change_visible ON change (sequence) WHERE kind IS NOT NULL;
     CREATE INDEX change_kind ON change (kind, sequence) WHERE kind IS NOT NULL;
     CREATE INDEX change_node ON change (node, sequence) WHERE kind IS NOT NULL AND node IS NOT NULL;
     CREATE INDEX change_tool ON change (tool, sequence) WHERE kind IS NOT NULL AND tool IS NOT NULL;
+    CREATE INDEX change_lease ON change (lease, sequence) WHERE kind IS NOT NULL AND lease IS NOT NULL;
     CREATE INDEX change_correlation ON change (correlation_id, sequence)
         WHERE kind IS NOT NULL AND correlation_id IS NOT NULL;
 ";
@@ -233,6 +234,25 @@ pub(super) fn connect(path: &Path, read_only: bool) -> Result<Connection, OpenEr
             .map_err(sqlite_error(path))?;
     }
     Ok(connection)
+}
+
+/// Brings the tables of an earlier version into the present layout, whole or not at all.
+pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    if layout(connection).map_err(sqlite_error(path))? == 1 {
+        // 2: changes are found by lease, too; what an earlier version wrote is about none.
+        connection
+            .execute_batch(
+                "BEGIN IMMEDIATE; ALTER TABLE change ADD COLUMN lease BLOB;
+                 CREATE INDEX change_lease ON change (lease, sequence) WHERE kind IS NOT NULL AND lease IS NOT NULL;
+                 PRAGMA user_version = 2; COMMIT;",
+            )
+            .map_err(sqlite_error(path))?;
+    }
+    Ok(())
+}
+
+pub(super) fn layout(connection: &Connection) -> rusqlite::Result<i32> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
 pub(super) fn registry_id(connection: &Connection, path: &Path) -> Result<RegistryId, OpenError> {

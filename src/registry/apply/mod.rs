@@ -5,10 +5,11 @@
 
 mod contract;
 mod node;
+mod port;
 mod tool;
 
 use super::state::State;
-use crate::model::{Change, CollisionKey, Entry, NodeStatus, Sequence, Thing, Time, Trust};
+use crate::model::{Change, CollisionKey, Entry, NodeStatus, PortKey, Sequence, Thing, Time, Transport, Trust};
 use std::sync::Arc;
 
 /// Where in the log a change stands, and when it was made.
@@ -21,6 +22,7 @@ struct Place {
 /// Folds one command's changes into the state.
 pub fn entry(state: &mut State, entry: &Entry) {
     let time = entry.origin.time;
+    state.leases.lift_quarantines(time);
     for (sequence, change) in entry.placed() {
         apply(state, Place { sequence, time }, change);
         state.sequence = sequence;
@@ -50,12 +52,15 @@ fn apply(state: &mut State, place: Place, change: &Change) {
                 tool::renew(state, *node, place.time);
             }
         }
-        Change::NodeSeen { node, ttl } => {
+        Change::NodeSeen { node, ttl, renew_leases } => {
             node::updated(state, *node, |seen| {
                 seen.ttl = *ttl;
                 node::see(seen, place.time);
             });
             tool::renew(state, *node, place.time);
+            if *renew_leases {
+                port::renew_of_node(state, place.time, *node);
+            }
         }
         Change::NodeRejoined { node, ttl } => {
             node::updated(state, *node, |rejoined| {
@@ -91,6 +96,15 @@ fn apply(state: &mut State, place: Place, change: &Change) {
                 }
             });
         }
+        Change::PortAllocated { lease, terms, node, ttl } => port::allocated(state, place, *lease, terms, *node, *ttl),
+        Change::PortRenewed { lease, ttl, .. } => port::renewed(state, place.time, *lease, *ttl),
+        Change::PortAttached { lease, node } => port::attached(state, *lease, *node),
+        Change::PortGraceGranted { lease, until, .. } => port::kept_until(state, *lease, *until),
+        Change::PortEnded { lease, cause, .. } => port::ended(state, place, *lease, cause),
+        Change::PortConflict { host, port, transports, reason, quarantine_seconds, .. } => {
+            let key = PortKey { host: host.clone(), port: *port, transport: Transport::Tcp };
+            port::conflicted(state, place.time, key, *transports, reason, *quarantine_seconds);
+        }
     }
 }
 
@@ -110,6 +124,9 @@ pub fn restore(sequence: Sequence, time: Time, things: impl IntoIterator<Item = 
             Thing::Node(node) => node::put(&mut state, Arc::unwrap_or_clone(node)),
             Thing::Tool(tool) => tool::put(&mut state, Arc::unwrap_or_clone(tool)),
             Thing::Collision(collision, since) => _ = state.collisions.insert(collision, since),
+            Thing::Lease(lease) => port::put(&mut state, Arc::unwrap_or_clone(lease)),
+            Thing::EndedLease(lease, place) => port::put_ended(&mut state, lease, place),
+            Thing::Quarantine(key, quarantine) => state.leases.quarantine_number(key, quarantine),
         }
     }
     state

@@ -5,13 +5,14 @@
 
 mod attest;
 mod lifetime;
+pub mod port;
 mod register;
 
 use super::command::Command;
 use super::refusal::Refusal;
 use super::state::State;
 use crate::model::Change;
-use crate::model::{Node, NodeId, Time};
+use crate::model::{LeaseId, Node, NodeId, Time};
 use std::sync::Arc;
 
 /// What a command does, and what its caller is told.
@@ -32,7 +33,11 @@ pub enum Answer {
     Node(NodeId),
     /// The node that was forgotten, as it last was.
     Deregistered(Arc<Node>),
-    /// The keeper's own commands: how many nodes and offers they touched.
+    /// The leases that the command was about, in the order in which they were asked for.
+    Leased(Vec<LeaseId>),
+    /// Nothing was leased, and yet something was learnt: what was found in use is kept back a while.
+    NotLeased(Refusal),
+    /// The keeper's own commands: how many nodes, offers and leases they touched.
     Kept(usize),
 }
 
@@ -56,6 +61,11 @@ pub fn decide(state: &State, now: Time, command: &Command) -> Result<Decision, R
         Command::Heartbeat(heartbeat) => lifetime::heartbeat(state, heartbeat),
         Command::Deregister { node, reason } => lifetime::deregister(state, *node, reason.as_deref()),
         Command::Attest(attest) => attest::decide(state, now, attest),
+        Command::Allocate(allocate) => port::allocate(state, now, allocate),
+        Command::Renew { lease, owner, ttl } => port::renew(state, *lease, owner, *ttl),
+        Command::Release { lease, owner } => port::release(state, *lease, owner),
+        Command::Rebind(rebind) => port::rebind(state, now, rebind),
+        Command::ProcessesGone(processes) => Ok(port::processes_gone(state, processes)),
         Command::ExpireLapsed => Ok(lifetime::expire_lapsed(state, now)),
         Command::GrantGrace { seconds } => Ok(lifetime::grant_grace(state, now, *seconds)),
     }

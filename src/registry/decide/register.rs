@@ -1,6 +1,6 @@
 //! Registration: one step for a node, its contract, its tools and the places it serves.
 
-use super::{Answer, Decision, Registered, thawed};
+use super::{Answer, Decision, Registered, port, thawed};
 use crate::model::{Change, CollisionKey, ContentHash};
 use crate::model::{Declared, Node, NodeId, NodeKind, NodeStatus, Offer, OfferSource, Time, ToolKey, Trust};
 use crate::registry::command::{NodeContract, OfferedTool, Patch, Register};
@@ -27,7 +27,10 @@ pub(super) fn decide(state: &State, register: &Register) -> Result<Decision, Ref
         changes.push(Change::ContractRegistered { contract: contract.clone() });
         note_unversioned_change(state, known, contract, &mut warnings);
     }
+    let served: Vec<_> = declared.inbound.iter().chain(&declared.outbound).cloned().collect();
+    let attached = port::attach(state, id, &port::newly_named(&served, known))?;
     let moves = node_changes(register, known, id, declared, &mut changes);
+    changes.extend(attached);
     let tools_from = changes.len();
     tool_changes(state, known, id, offers, &mut changes);
     let says_otherwise = moves.says_otherwise || changes.len() > tools_from;
@@ -252,7 +255,7 @@ fn node_changes(
         let declared = if says_otherwise { Arc::new(declared) } else { node.declared.clone() };
         changes.push(Change::NodeUpdated { node: id, declared, status, ttl, seen: live, trust_reset });
     } else if live && node.status.is_live() {
-        changes.push(Change::NodeSeen { node: id, ttl });
+        changes.push(Change::NodeSeen { node: id, ttl, renew_leases: false });
     }
     Moves { says_otherwise, status: status != node.status }
 }

@@ -1,5 +1,7 @@
 //! Commands as mutations: read the input, submit, answer from the first version that reflects it.
 
+mod ports;
+
 use super::error;
 use super::types::node::Node;
 use super::types::register::{DeregisterInput, HeartbeatInput, RegisterInput, Registration};
@@ -15,7 +17,7 @@ use uuid::Uuid;
 
 /// Everything that can be changed. Each change is durable before it is answered.
 #[derive(MergedObject, Default)]
-pub struct Mutation(RegistrationMutation);
+pub struct Mutation(RegistrationMutation, ports::PortMutation);
 
 /// The longest correlation id, in bytes.
 const CORRELATION_ID_LEN_MAX: usize = 255;
@@ -98,15 +100,21 @@ impl RegistrationMutation {
 
 async fn submit(ctx: &Context<'_>, command: Command, correlation_id: Option<String>) -> Result<Outcome> {
     let (services, caller) = (ctx.data::<Services>()?, ctx.data::<Caller>()?);
-    let correlation_id = correlation_id.or_else(|| caller.correlation_id.clone());
-    if let Some(id) = &correlation_id
-        && (id.is_empty() || id.len() > CORRELATION_ID_LEN_MAX)
-    {
-        let reason = format!("has {} bytes; it has 1 to {CORRELATION_ID_LEN_MAX}", id.len());
-        return Err(error::invalid("correlationId", reason));
-    }
+    let correlation_id = self::correlation_id(caller, correlation_id)?;
     let request = Request { command, actor: caller.actor.clone(), correlation_id };
     services.handle.submit(request).await.map_err(error::engine)
+}
+
+/// What the caller calls the undertaking: in the request, else by its transport.
+fn correlation_id(caller: &Caller, given: Option<String>) -> Result<Option<String>> {
+    let correlation_id = given.or_else(|| caller.correlation_id.clone());
+    match &correlation_id {
+        Some(id) if id.is_empty() || id.len() > CORRELATION_ID_LEN_MAX => {
+            let reason = format!("has {} bytes; it has 1 to {CORRELATION_ID_LEN_MAX}", id.len());
+            Err(error::invalid("correlationId", reason))
+        }
+        _ => Ok(correlation_id),
+    }
 }
 
 async fn node(ctx: &Context<'_>, outcome: Outcome) -> Result<Node> {

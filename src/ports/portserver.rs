@@ -1,0 +1,191 @@
+//! Google portpicker's portserver protocol on a unix socket.
+//!
+//! A client connects, sends a process id as ASCII digits and a newline, and reads a port number and a newline; a
+//! refusal is the connection's end without a byte. One request a connection. The process holds the port until it is
+//! gone. Source: portpicker 1.6.0 for Python, `get_port_from_port_server` and `portserver.py`.
+
+use super::{Asking, Ports, process};
+use crate::model::{Actor, RequesterId, Transports};
+use crate::registry::decide::Answer;
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+/// How long a client may take to say who it is, and to take the answer.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// The longest request: a process id and a newline, with room for white space.
+const REQUEST_LEN_MAX: usize = 32;
+/// How many clients are served at once; those who come later wait in the socket's queue.
+const CLIENTS_MAX: usize = 512;
+/// How long to wait where connections cannot be accepted, for want of file handles.
+const PAUSE: Duration = Duration::from_millis(100);
+/// The name space of the requester ids of processes (a version 5 UUID's, so that they never meet another's).
+const SPACE: Uuid = Uuid::from_u128(0x6f6e_6578_706f_5273_8e11_70c5_2f0e_91d4);
+
+/// A portserver that listens.
+#[derive(Debug)]
+pub struct PortServer {
+    listener: UnixListener,
+    address: String,
+    /// The socket's file, to be taken away at the end; an abstract name has none.
+    path: Option<SocketFile>,
+}
+
+#[derive(Debug)]
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Somebody may have taken it away already.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl PortServer {
+    /// Listens at a path, or at an abstract name that begins with `@`. A file that an earlier server left is taken
+    /// away; one that somebody listens at, or that is no socket, is not.
+    pub fn bind(address: &str) -> io::Result<Self> {
+        let (listener, path) = match address.strip_prefix('@') {
+            Some(name) => (UnixListener::bind(format!("\0{name}"))?, None),
+            None => {
+                let path = PathBuf::from(address);
+                remove_left_over(&path)?;
+                (UnixListener::bind(&path)?, Some(SocketFile(path)))
+            }
+        };
+        Ok(PortServer { listener, address: address.to_owned(), path })
+    }
+
+    /// Where it listens, as PORTSERVER_ADDRESS names it.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Serves until the task is ended.
+    pub async fn serve(self, ports: Arc<Ports>, boot: Uuid) {
+        let places = Arc::new(Semaphore::new(CLIENTS_MAX));
+        let _path = self.path;
+        loop {
+            // Closed never: it is ours.
+            let Ok(place) = places.clone().acquire_owned().await else { return };
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let ports = ports.clone();
+                    tokio::spawn(async move {
+                        serve_client(stream, &ports, boot).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a portserver client could not be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn remove_left_over(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => match std::os::unix::net::UnixStream::connect(path) {
+            Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "somebody listens there")),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+            Err(error) => Err(error),
+        },
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+async fn serve_client(mut stream: UnixStream, ports: &Ports, boot: Uuid) {
+    let request = tokio::time::timeout(DEADLINE, read_request(&mut stream)).await;
+    let pid = match request {
+        Ok(Ok(pid)) => pid,
+        Ok(Err(reason)) => return tracing::info!(reason, "a portserver client is refused"),
+        Err(_) => return tracing::info!("a portserver client said nothing for {DEADLINE:?} and is cut off"),
+    };
+    match grant(&stream, ports, boot, pid).await {
+        Ok(port) => {
+            // Who has gone has no port: its process does not end with the connection, so the lease stays.
+            let _ = tokio::time::timeout(DEADLINE, stream.write_all(format!("{port}\n").as_bytes())).await;
+        }
+        Err(reason) => tracing::info!(pid, reason, "a portserver client is refused"),
+    }
+}
+
+/// The process id that the client names.
+async fn read_request(stream: &mut UnixStream) -> Result<u32, String> {
+    let mut request = [0; REQUEST_LEN_MAX];
+    let mut length = 0;
+    loop {
+        let read = stream.read(&mut request[length..]).await.map_err(|error| error.to_string())?;
+        length += read;
+        let line = &request[..length];
+        if let Some(end) = line.iter().position(|byte| *byte == b'\n') {
+            return parse(&line[..end]);
+        }
+        if read == 0 {
+            // The end of what is sent ends the line, too, as Google's server has it.
+            return parse(line);
+        }
+        if length == REQUEST_LEN_MAX {
+            return Err(format!("no line ends within {REQUEST_LEN_MAX} bytes"));
+        }
+    }
+}
+
+fn parse(line: &[u8]) -> Result<u32, String> {
+    let text = str::from_utf8(line).unwrap_or_default().trim();
+    match text.parse() {
+        // 0 is no process, and what process 1 holds would be held for ever.
+        Ok(0 | 1) => Err(format!("{text} is no process that may hold ports")),
+        Ok(pid) => Ok(pid),
+        Err(_) => Err(format!("{:?} is no process id", String::from_utf8_lossy(line))),
+    }
+}
+
+async fn grant(stream: &UnixStream, ports: &Ports, boot: Uuid, pid: u32) -> Result<u16, String> {
+    let (process, name) = process::find(pid, boot).ok_or_else(|| format!("process {pid} is not there"))?;
+    let peer = stream.peer_cred().map_err(|error| error.to_string())?;
+    let asked_by = peer.pid().and_then(|asked_by| u32::try_from(asked_by).ok());
+    // The process may be seen under another number from where the client is (a container), or hold for a child: this
+    // is told, not refused.
+    let program = match asked_by {
+        Some(asked_by) if asked_by != pid => format!("{name}, process {pid}; asked for by process {asked_by}"),
+        _ => format!("{name}, process {pid}"),
+    };
+    let principal = format!("unix:{}", peer.uid());
+    let requester = format!("{}:{}:{}", process.boot, process.pid, process.started);
+    let mut wanted = ports.wanted(RequesterId(Uuid::new_v5(&SPACE, requester.as_bytes())), &principal);
+    // Portpicker promises its callers both.
+    wanted.transports = Transports::Both;
+    wanted.process = Some(process);
+    wanted.program = Some(program);
+    let address = asked_by.map(|asked_by| format!("portserver, process {asked_by}"));
+    let asking = Asking { actor: Actor { principal, address }, correlation_id: None };
+    let outcome = ports.allocate(asking, vec![wanted], false).await.map_err(|error| error.to_string())?;
+    let Answer::Leased(leases) = &outcome.answer else { return Err("no lease came of it".to_owned()) };
+    let lease = leases.first().and_then(|lease| outcome.view.leases.get(*lease));
+    lease.map(|lease| lease.terms.port).ok_or_else(|| "the lease ended at once".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_process_ids_are_taken_for_process_ids() {
+        assert_eq!(parse(b"4711"), Ok(4711));
+        assert_eq!(parse(b" 4711\r"), Ok(4711));
+        for wrong in [&b"0"[..], b"1", b"", b"-3", b"12x", b"99999999999", b"\xff"] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

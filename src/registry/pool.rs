@@ -1,0 +1,386 @@
+//! Pools: which numbers may be leased on a host, which of them are free, and why another is not.
+//!
+//! Deciding asks the same questions as picking does before it, so that what is offered is what is granted.
+
+use super::state::State;
+use crate::model::{Band, EndCause, HostName, Lease, LeaseId, PortKey, RequesterId, Time, Transport, Transports};
+use std::collections::HashSet;
+use std::fmt;
+
+use super::leases::Numbers;
+
+/// How many quarantines are looked through for the next number to come back.
+const LOOKED_THROUGH_MAX: usize = 1_000;
+
+/// What the configuration says of ports.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    /// The machine that the registry runs on, as leases name it: the only one whose numbers it can look at.
+    pub host: HostName,
+    /// Which numbers are given out: of the named host, or of every host that none names.
+    pub bands: Vec<(Option<HostName>, Band)>,
+    /// Which numbers never are: of the named host, or of all.
+    pub reserved: Vec<(Option<HostName>, Band)>,
+    /// How many leases one requester may hold; 0: as many as it likes.
+    pub leases_per_requester_max: u32,
+    /// For how many seconds a number is kept from others after its lease ended.
+    pub quarantine_seconds: u32,
+    /// For how many seconds a number that turned out to be in use is kept from everybody.
+    pub conflict_quarantine_seconds: u32,
+}
+
+impl Rules {
+    /// The bands of a host.
+    pub fn bands<'a>(&'a self, host: &'a HostName) -> impl Iterator<Item = Band> + 'a {
+        let own = self.bands.iter().any(|(named, _)| named.as_ref() == Some(host));
+        let of_host = move |named: &Option<HostName>| if own { named.as_ref() == Some(host) } else { named.is_none() };
+        self.bands.iter().filter(move |(named, _)| of_host(named)).map(|(_, band)| *band)
+    }
+
+    /// The numbers of a host that are never given out.
+    pub fn reserved<'a>(&'a self, host: &'a HostName) -> impl Iterator<Item = Band> + 'a {
+        let of_host = move |named: &Option<HostName>| named.as_ref().is_none_or(|named| named == host);
+        self.reserved.iter().filter(move |(named, _)| of_host(named)).map(|(_, band)| *band)
+    }
+}
+
+/// The lower part of a band, which is given out by itself only when the rest is taken, so that who prefers a number
+/// finds it: min(max(16, size / 32), 128) numbers, as Kubernetes does for node ports. `None` where the band is too
+/// small to be divided.
+fn kept_part(band: Band) -> Option<(Band, Band)> {
+    let kept = u16::try_from((band.size() / 32).clamp(16, 128)).ok()?;
+    let first = band.from().checked_add(kept).filter(|first| *first <= band.to())?;
+    Some((Band::try_new(band.from(), first - 1).ok()?, Band::try_new(first, band.to()).ok()?))
+}
+
+/// Why a number cannot be had. Reads on after "… cannot be leased: ".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// Somebody has it.
+    Leased {
+        /// The lease.
+        lease: LeaseId,
+        /// Who has it, in words.
+        holder: String,
+        /// Since when.
+        since: Time,
+        /// Until when, unless it is renewed; `None` where its holder's life decides.
+        until: Option<Time>,
+    },
+    /// It is kept back a while.
+    Quarantined {
+        /// Until when.
+        until: Time,
+        /// Why.
+        reason: String,
+    },
+    /// The configuration keeps it out.
+    Reserved,
+    /// Something outside the registry uses it.
+    InUse(String),
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Because::Leased { lease, holder, since, until } => {
+                write!(f, "{holder} has it since {since}")?;
+                match until {
+                    Some(until) => write!(f, ", until {until} unless it renews")?,
+                    None => f.write_str(", for as long as that lives")?,
+                }
+                write!(f, " (lease {lease}); take another number, or wait until it is released")
+            }
+            Because::Quarantined { until, reason } => {
+                write!(f, "it is kept back until {until}, because {reason}; take another number, or try again then")
+            }
+            Because::Reserved => f.write_str("the configuration reserves it (ports.reserved); take another number"),
+            Because::InUse(found) => {
+                write!(f, "something that holds no lease uses it ({found}); end that, or take another number")
+            }
+        }
+    }
+}
+
+/// Who holds a lease, for people.
+pub fn holder(state: &State, lease: &Lease) -> String {
+    let node = lease.node.and_then(|id| state.node(id)).map(|node| node.declared.name.as_str());
+    let by = lease.terms.allocated_by();
+    match (node, lease.terms.process) {
+        (Some(node), _) => format!("node {node}"),
+        (None, Some(process)) => format!("process {} of {by}", process.pid),
+        (None, None) => format!("requester {} of {by}", lease.terms.requester),
+    }
+}
+
+/// Why a number cannot be had by a requester; `None` where it can.
+pub fn why_not(state: &State, rules: &Rules, now: Time, key: &PortKey, requester: RequesterId) -> Option<Because> {
+    if let Some(lease) = state.leases.holding(key) {
+        let (since, until) = (lease.allocated_at, lease.deadline());
+        return Some(Because::Leased { lease: lease.id, holder: holder(state, lease), since, until });
+    }
+    if rules.reserved(&key.host).any(|band| band.contains(key.port)) {
+        return Some(Because::Reserved);
+    }
+    let quarantine = state.leases.quarantine(key, now)?;
+    (quarantine.except != Some(requester))
+        .then(|| Because::Quarantined { until: quarantine.until, reason: quarantine.reason.clone() })
+}
+
+/// What is looked for.
+#[derive(Clone, Debug)]
+pub struct Search<'a> {
+    /// On which host.
+    pub host: &'a HostName,
+    /// For which transports.
+    pub transports: Transports,
+    /// For whom.
+    pub requester: RequesterId,
+    /// Numbers that are looked at first, in this order.
+    pub first: Vec<u16>,
+    /// Where to look; the pool's bands when absent.
+    pub range: Option<Band>,
+    /// Numbers that must not be taken.
+    pub avoid: &'a HashSet<PortKey>,
+}
+
+impl Search<'_> {
+    fn bands(&self, rules: &Rules) -> Vec<Band> {
+        match self.range {
+            Some(range) => vec![range],
+            None => rules.bands(self.host).collect(),
+        }
+    }
+
+    fn can_have(&self, state: &State, rules: &Rules, now: Time, port: u16) -> bool {
+        self.transports.all().iter().all(|transport| {
+            let key = PortKey { host: self.host.clone(), port, transport: *transport };
+            !self.avoid.contains(&key) && why_not(state, rules, now, &key, self.requester).is_none()
+        })
+    }
+
+    /// The numbers that cannot be had for one of the transports.
+    fn taken(&self, state: &State, rules: &Rules, now: Time, transports: Transports) -> Numbers {
+        let mut taken = Numbers::default();
+        for transport in transports.all() {
+            taken.extend(&taken_on(state, rules, now, self.host, *transport));
+        }
+        for key in self.avoid.iter().filter(|key| key.host == *self.host) {
+            if transports.all().contains(&key.transport) {
+                taken.insert(key.port);
+            }
+        }
+        taken
+    }
+
+    /// A number that can be had; `None` where there is none. `random` gives a number below its argument.
+    pub fn one(&self, state: &State, rules: &Rules, now: Time, random: &mut dyn FnMut(u32) -> u32) -> Option<u16> {
+        if let Some(port) = self.first.iter().find(|port| self.can_have(state, rules, now, **port)) {
+            return Some(*port);
+        }
+        let taken = self.taken(state, rules, now, self.transports);
+        let mut parts = Vec::new();
+        let mut kept = Vec::new();
+        for band in self.bands(rules) {
+            match kept_part(band).filter(|_| self.range.is_none()) {
+                Some((lower, upper)) => {
+                    parts.push(upper);
+                    kept.push(lower);
+                }
+                None => parts.push(band),
+            }
+        }
+        any(&taken, &parts, random).or_else(|| any(&taken, &kept, random))
+    }
+
+    /// The first of `wanted.len()` consecutive numbers, each to be had for its own transports.
+    pub fn run(
+        &self,
+        wanted: &[Transports],
+        state: &State,
+        rules: &Rules,
+        now: Time,
+        random: &mut dyn FnMut(u32) -> u32,
+    ) -> Option<u16> {
+        let taken: Vec<Numbers> = wanted.iter().map(|transports| self.taken(state, rules, now, *transports)).collect();
+        let fits = |band: &Band, first: u16| {
+            taken.iter().zip(0u16..).all(|(taken, at)| {
+                let port = first.checked_add(at).filter(|port| band.contains(*port));
+                port.is_some_and(|port| !taken.contains(port))
+            })
+        };
+        let bands = self.bands(rules);
+        for first in &self.first {
+            let band = bands.iter().copied().find(|band| band.contains(*first));
+            let band = band.or_else(|| Band::try_new(*first, u16::MAX).ok().filter(|_| self.range.is_none()));
+            if band.is_some_and(|band| fits(&band, *first)) {
+                return Some(*first);
+            }
+        }
+        for band in bands {
+            let start = random(band.size());
+            let turned = (0..band.size()).map(|at| (at + start) % band.size());
+            let ports = turned.filter_map(|at| u16::try_from(u32::from(band.from()) + at).ok());
+            if let Some(port) = ports.into_iter().find(|port| fits(&band, *port)) {
+                return Some(port);
+            }
+        }
+        None
+    }
+
+    /// Why there is none, for a refusal.
+    pub fn shortage(&self, state: &State, rules: &Rules, now: Time) -> Shortage {
+        let bands = self.bands(rules);
+        let count = |numbers: &dyn Fn(Transport) -> Numbers| {
+            let mut all = Numbers::default();
+            self.transports.all().iter().for_each(|transport| all.extend(&numbers(*transport)));
+            bands.iter().map(|band| all.count(*band)).sum()
+        };
+        let host = state.leases.host(self.host);
+        let ends = state.leases.quarantine_ends().iter().take(LOOKED_THROUGH_MAX);
+        let mut ends = ends.filter(|(until, key)| {
+            *until > now && key.host == *self.host && bands.iter().any(|band| band.contains(key.port))
+        });
+        Shortage {
+            size: bands.iter().map(|band| band.size()).sum(),
+            leased: count(&|transport| host.map(|host| host.held(transport).clone()).unwrap_or_default()),
+            quarantined: count(&|transport| quarantined_on(state, now, self.host, transport)),
+            next_at: ends.next().map(|(until, _)| *until),
+            bands,
+        }
+    }
+}
+
+/// How full the bands are that a search looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    /// The bands.
+    pub bands: Vec<Band>,
+    /// How many numbers they have.
+    pub size: u32,
+    /// How many of them are leased.
+    pub leased: u32,
+    /// How many of them are kept back.
+    pub quarantined: u32,
+    /// When the next of those comes back; `None` where that is not known.
+    pub next_at: Option<Time>,
+}
+
+fn any(taken: &Numbers, bands: &[Band], random: &mut dyn FnMut(u32) -> u32) -> Option<u16> {
+    let absent: Vec<u32> = bands.iter().map(|band| band.size() - taken.count(*band)).collect();
+    let all: u32 = absent.iter().sum();
+    if all == 0 {
+        return None;
+    }
+    let mut nth = random(all);
+    for (band, absent) in bands.iter().zip(absent) {
+        if nth < absent {
+            return taken.nth_absent(*band, nth);
+        }
+        nth -= absent;
+    }
+    None
+}
+
+/// The numbers whose quarantine is not over.
+fn quarantined_on(state: &State, now: Time, host: &HostName, transport: Transport) -> Numbers {
+    let Some(numbers) = state.leases.host(host) else { return Numbers::default() };
+    let mut quarantined = numbers.quarantined(transport).clone();
+    // What is over is taken out by the next change; until then it is looked past.
+    for (_, key) in state.leases.quarantine_ends().iter().take_while(|(until, _)| *until <= now) {
+        if key.host == *host && key.transport == transport {
+            quarantined.remove(key.port);
+        }
+    }
+    quarantined
+}
+
+fn reserved_on(rules: &Rules, host: &HostName) -> Numbers {
+    let mut reserved = Numbers::default();
+    rules.reserved(host).for_each(|band| reserved.extend_band(band));
+    reserved
+}
+
+fn taken_on(state: &State, rules: &Rules, now: Time, host: &HostName, transport: Transport) -> Numbers {
+    let mut taken = quarantined_on(state, now, host, transport);
+    if let Some(numbers) = state.leases.host(host) {
+        taken.extend(numbers.held(transport));
+    }
+    taken.extend(&reserved_on(rules, host));
+    taken
+}
+
+/// A band on one host, and how full it is for one transport.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// The host.
+    pub host: HostName,
+    /// The transport.
+    pub transport: Transport,
+    /// The numbers.
+    pub band: Band,
+    /// How many the configuration keeps out.
+    pub reserved: u32,
+    /// How many are leased.
+    pub allocated: u32,
+    /// How many are kept back after a lease or a conflict.
+    pub quarantined: u32,
+    /// How many can be had.
+    pub available: u32,
+}
+
+/// Every pool: of the registry's own host, of those that the configuration names and of those that leases name.
+pub fn pools(state: &State, rules: &Rules, now: Time) -> Vec<Pool> {
+    let configured = rules.bands.iter().filter_map(|(host, _)| host.as_ref());
+    let mut hosts: Vec<&HostName> = configured.chain(state.leases.hosts()).chain([&rules.host]).collect();
+    hosts.sort();
+    hosts.dedup();
+    let mut pools = Vec::new();
+    for host in hosts {
+        let reserved = reserved_on(rules, host);
+        for transport in [Transport::Tcp, Transport::Udp] {
+            let held = state.leases.host(host).map(|numbers| numbers.held(transport).clone()).unwrap_or_default();
+            let quarantined = quarantined_on(state, now, host, transport);
+            let taken = taken_on(state, rules, now, host, transport);
+            for band in rules.bands(host) {
+                pools.push(Pool {
+                    host: host.clone(),
+                    transport,
+                    band,
+                    reserved: reserved.count(band),
+                    allocated: held.count(band),
+                    quarantined: quarantined.count(band),
+                    available: band.size() - taken.count(band),
+                });
+            }
+        }
+    }
+    pools
+}
+
+/// A lease that holds, or the one that took its place, as long as that is known.
+pub fn latest(state: &State, lease: LeaseId) -> Option<&std::sync::Arc<Lease>> {
+    let mut lease = state.leases.get(lease)?;
+    while let Some(EndCause::Rebound { replacement, .. }) = lease.end.as_ref().map(|end| &end.cause)
+        && let Some(next) = state.leases.get(*replacement)
+    {
+        lease = next;
+    }
+    Some(lease)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lower_part_of_a_band_is_kept_as_kubernetes_does() {
+        let part = |from, to| kept_part(Band::try_new(from, to).unwrap()).map(|(lower, _)| lower.size());
+        assert_eq!(part(20_000, 29_999), Some(128));
+        assert_eq!(part(20_000, 20_999), Some(31));
+        assert_eq!(part(20_000, 20_099), Some(16));
+        assert_eq!(part(20_000, 20_016), Some(16));
+        assert_eq!(part(20_000, 20_015), None);
+        assert_eq!(part(65_530, 65_535), None);
+    }
+}
