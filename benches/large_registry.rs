@@ -92,7 +92,7 @@ fn start(directory: &Path) -> (Engine, Services) {
         views: engine.views().clone(),
         started_at: clock.now(),
         clock,
-        bounds: Bounds { ttl_seconds_max: 86_400, lease_ttl: Ttl::HOUR, lease_ttl_seconds_max: 86_400 },
+        bounds: Bounds { ttl_seconds_max: 86_400, lease_ttl_seconds_max: 86_400 },
     };
     (engine, services)
 }

@@ -5,8 +5,10 @@ use crate::graphql::{Bounds, Documents, Services};
 use crate::http::{self, Limits, Parts};
 use crate::log::sqlite::{OpenError, SqliteLog};
 use crate::log::{Break, Log, Verification};
-use crate::model::{Actor, Band, RegistryId, Time, Ttl};
+use crate::model::{Actor, Band, RegistryId, Time};
 use crate::ports::Ports;
+#[cfg(target_os = "linux")]
+use crate::ports::{portserver::PortServer, process};
 use crate::registry::command::{Command, Request};
 use crate::registry::engine::{self, Clock, Engine};
 use crate::registry::pool::Rules;
@@ -117,6 +119,7 @@ impl App {
         let listener = TcpListener::bind(config.listen).await;
         let listener = listener.map_err(|source| StartError::Listen { address: config.listen, source })?;
         let address = listener.local_addr().unwrap_or(config.listen);
+        let port_server = PortServing::bind(&config.ports.portserver)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let started_at = clock.now();
         let engine = open(config, clock.clone(), started_at)?;
@@ -131,9 +134,12 @@ impl App {
             ports: ports.clone(),
             clock: clock.clone(),
             started_at,
-            bounds: bounds(config),
+            bounds: Bounds {
+                ttl_seconds_max: config.registration.ttl_seconds_max,
+                lease_ttl_seconds_max: config.ports.ttl_seconds_max,
+            },
         };
-        let port_server = PortServing::start(&config.ports.portserver, &ports, &engine)?;
+        let port_server = PortServing::start(port_server, &ports, &engine);
         warn_of_ephemeral(ports.rules());
         let (stopping, stop) = watch::channel(false);
         let (held, open) = mpsc::channel(1);
@@ -181,16 +187,6 @@ impl App {
     }
 }
 
-fn bounds(config: &Config) -> Bounds {
-    let seconds = config.ports.ttl_seconds;
-    Bounds {
-        ttl_seconds_max: config.registration.ttl_seconds_max,
-        // The configuration was checked: it is 1 or more.
-        lease_ttl: Ttl::from_seconds(seconds).unwrap_or(Ttl::HOUR),
-        lease_ttl_seconds_max: config.ports.ttl_seconds_max,
-    }
-}
-
 /// The portserver and what notices the end of those it has served.
 #[derive(Debug, Default)]
 struct PortServing {
@@ -199,53 +195,51 @@ struct PortServing {
 }
 
 impl PortServing {
-    /// Speaks portserver at an address; at none for `off`, at the usual one, if nobody has it, for `auto`.
+    /// Takes a portserver address: none for `off`, the usual one, if nobody has it, for `auto`.
     #[cfg(target_os = "linux")]
-    fn start(setting: &str, ports: &Arc<Ports>, engine: &Engine) -> Result<Self, StartError> {
-        use crate::ports::portserver::PortServer;
-        use crate::ports::process;
-        let boot = process::boot().ok_or_else(|| StartError::PortServer {
-            address: setting.to_owned(),
-            source: std::io::Error::other("/proc does not tell which start of the machine this is"),
-        });
-        let boot = match boot {
-            Ok(boot) => boot,
-            Err(error) if matches!(setting, "auto" | "off") => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "there is no portserver");
-                return Ok(PortServing::default());
-            }
-            Err(error) => return Err(error),
-        };
-        // Whether it serves now or not: an earlier run may have served processes that are gone since.
-        let mut tasks = vec![tokio::spawn(process::keep(engine.handle(), engine.views().clone(), boot))];
+    fn bind(setting: &str) -> Result<Option<PortServer>, StartError> {
         let address = match setting {
-            "off" => return Ok(PortServing { address: None, tasks }),
+            "off" => return Ok(None),
             "auto" => PORT_SERVER_USUAL,
             address => address,
         };
         match PortServer::bind(address) {
-            Ok(server) => {
-                let address = server.address().to_owned();
-                tasks.push(tokio::spawn(server.serve(ports.clone(), boot)));
-                Ok(PortServing { address: Some(address), tasks })
-            }
+            Ok(server) => Ok(Some(server)),
             Err(error) if setting == "auto" => {
-                tracing::warn!(address, %error, "another program has the portserver address; name one with --portserver");
-                Ok(PortServing { address: None, tasks })
+                tracing::warn!(address, %error, "there is no portserver; name another address with --portserver");
+                Ok(None)
             }
             Err(source) => Err(StartError::PortServer { address: address.to_owned(), source }),
         }
     }
 
+    /// Speaks portserver, and notices when those are gone that it has served, now or in an earlier run.
+    #[cfg(target_os = "linux")]
+    fn start(server: Option<PortServer>, ports: &Arc<Ports>, engine: &Engine) -> Self {
+        let Some(boot) = process::boot() else {
+            tracing::warn!("/proc does not tell which start of the machine this is: there is no portserver");
+            return PortServing::default();
+        };
+        let mut tasks = vec![tokio::spawn(process::keep(engine.handle(), engine.views().clone(), boot))];
+        let address = server.as_ref().map(|server| server.address().to_owned());
+        tasks.extend(server.map(|server| tokio::spawn(server.serve(ports.clone(), boot))));
+        PortServing { address, tasks }
+    }
+
     #[cfg(not(target_os = "linux"))]
-    fn start(setting: &str, _: &Arc<Ports>, _: &Engine) -> Result<Self, StartError> {
+    fn bind(setting: &str) -> Result<(), StartError> {
         match setting {
-            "auto" | "off" => Ok(PortServing::default()),
+            "auto" | "off" => Ok(()),
             address => {
                 let source = std::io::Error::new(std::io::ErrorKind::Unsupported, "portserver needs Linux");
                 Err(StartError::PortServer { address: address.to_owned(), source })
             }
         }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn start(_: (), _: &Arc<Ports>, _: &Engine) -> Self {
+        PortServing::default()
     }
 }
 

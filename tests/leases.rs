@@ -15,6 +15,7 @@ use onex::registry::pool::{Because, Rules};
 use onex::registry::refusal::Refusal;
 use onex::registry::upkeep;
 use std::net::TcpListener;
+use std::ops::Bound;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -27,6 +28,7 @@ fn rules(from: u16, to: u16) -> Rules {
         host: HostName::try_new("here").unwrap(),
         bands: vec![(None, band(from, to))],
         reserved: Vec::new(),
+        ttl: Ttl::from_seconds(3_600).unwrap(),
         leases_per_requester_max: 0,
         quarantine_seconds: 10,
         conflict_quarantine_seconds: 60,
@@ -192,7 +194,7 @@ async fn a_key_names_one_use_before_and_after_its_lease_ends() {
     for other in 0..50 {
         allocate(&ports, 100 + other, |_| {}).await;
     }
-    if registry.state().leases.held().keys().any(|key| key.port == first.terms.port) {
+    if registry.state().leases.held((Bound::Unbounded, Bound::Unbounded)).any(|(key, _)| key.port == first.terms.port) {
         return;
     }
     let later = allocate(&ports, 1, web).await;
@@ -248,6 +250,22 @@ async fn consecutive_ports_are_consecutive_each_on_its_own_transport() {
     assert_eq!(got.iter().map(|of| of.terms.port).collect::<Vec<_>>(), [20_000, 20_001, 20_002, 20_003]);
     let refusal = refused(ports.allocate(asking(), batch(&[TCP, TCP]), true).await);
     assert!(matches!(refusal, Refusal::NoConsecutivePorts { count: 2, .. }), "{refusal}");
+}
+
+#[tokio::test]
+async fn what_is_held_already_is_no_part_of_a_row() {
+    let registry = Registry::new();
+    let ports = registry.ports(rules(20_000, 20_099));
+    let named = |name: &str| wanted(&ports, 1, |wanted| wanted.key = Some(name.to_owned()));
+    allocate(&ports, 1, |wanted| (wanted.key, wanted.preferred) = (Some("a".to_owned()), Some(20_005))).await;
+    let batch = || vec![named("a"), named("b")];
+    assert_eq!(refused(ports.allocate(asking(), batch(), true).await), Refusal::HeldApart);
+    allocate(&ports, 1, |wanted| (wanted.key, wanted.preferred) = (Some("b".to_owned()), Some(20_009))).await;
+    assert_eq!(refused(ports.allocate(asking(), batch(), true).await), Refusal::HeldApart);
+    let row = || vec![named("c"), named("d")];
+    let first = leases(&ports.allocate(asking(), row(), true).await.unwrap());
+    let again = leases(&ports.allocate(asking(), row(), true).await.unwrap());
+    assert_eq!(first.iter().map(|of| of.id).collect::<Vec<_>>(), again.iter().map(|of| of.id).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -322,6 +340,11 @@ async fn a_lease_that_a_node_names_as_its_port_goes_with_it() {
     assert_eq!(registry.state().leases.get(lease.id).unwrap().node, Some(node));
     let refusal = registry.register("thief", |register| register.inbound = right.clone()).await.unwrap_err();
     assert!(matches!(refusal, Refusal::LeaseNotOwned { .. }), "{refusal}");
+    let process = Process { pid: 4711, started: 1, boot: Uuid::nil() };
+    let held = allocate(&ports, 1, |wanted| wanted.process = Some(process)).await;
+    let of_process = Patch::Set(vec![port(None, held.id)]);
+    let refusal = registry.register("thief", |register| register.inbound = of_process).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::LeaseNotOwned { .. }), "{refusal}");
     registry.submit(Command::Deregister { node, reason: None }).await.unwrap();
     assert_eq!(end_of(&registry, lease.id), Some(EndCause::NodeDeregistered));
     let refusal = registry.register("late", |register| register.inbound = right).await.unwrap_err();
@@ -355,6 +378,41 @@ async fn a_rebind_gives_another_number_and_keeps_the_bad_one_from_everybody() {
     }
     registry.clock.turn_seconds(60);
     allocate(&ports, 2, same).await;
+}
+
+#[tokio::test]
+async fn a_rebind_leads_away_from_a_number_that_was_insisted_on() {
+    let registry = Registry::new();
+    let ports = registry.ports(rules(20_000, 20_099));
+    let insists = |wanted: &mut Wanted| wanted.range = Some(band(23_000, 23_000));
+    let lease = allocate(&ports, 1, insists).await.id;
+    let outcome = ports.rebind(asking(), lease, owner(1), "broken".to_owned(), Some(23_009)).await.unwrap();
+    assert_eq!(leases(&outcome)[0].terms.port, 23_009);
+    let refusal = refused(ports.renew(asking(), lease, owner(1), None).await);
+    assert!(refusal.to_string().contains(&leases(&outcome)[0].id.to_string()), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_lease_keeps_its_lifetime_where_a_key_asks_again_without_one() {
+    let registry = Registry::new();
+    let ports = registry.ports(rules(20_000, 20_099));
+    let named = |wanted: &mut Wanted| (wanted.key, wanted.ttl) = (Some("web".to_owned()), None);
+    assert_eq!(allocate(&ports, 1, named).await.ttl, Ttl::from_seconds(3_600));
+    let lease = allocate(&ports, 1, |wanted| wanted.key = Some("other".to_owned())).await;
+    let again = allocate(&ports, 1, |wanted| (wanted.key, wanted.ttl) = (Some("other".to_owned()), None)).await;
+    assert_eq!((again.id, again.ttl), (lease.id, Ttl::from_seconds(30)));
+}
+
+#[tokio::test]
+async fn a_requester_cannot_name_hosts_without_end() {
+    let registry = Registry::new();
+    let ports = registry.ports(rules(20_000, 20_000));
+    for number in 0..1_000 {
+        let host = HostName::try_new(&format!("host-{number}")).unwrap();
+        allocate(&ports, 1, |wanted| wanted.host = host).await;
+    }
+    let refusal = refused(try_allocate(&ports, 1, |_| {}).await);
+    assert!(matches!(refusal, Refusal::TooManyHosts { .. }), "{refusal}");
 }
 
 #[tokio::test]

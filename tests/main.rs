@@ -19,6 +19,10 @@ mod http;
 mod leases;
 mod lifetimes;
 #[cfg(target_os = "linux")]
+mod port_commands;
+#[cfg(target_os = "linux")]
+mod port_storm;
+#[cfg(target_os = "linux")]
 mod ports;
 mod properties;
 mod reading;

@@ -7,8 +7,8 @@ use onex::log::Log;
 use onex::log::memory::MemoryLog;
 use onex::log::sqlite::SqliteLog;
 use onex::model::{
-    Actor, Band, HostName, LeaseId, Lifecycle, NodeId, NodeName, PortProtocol, Process, RegistryId, RequestKey,
-    RequesterId, Sequence, ToolKey, ToolName, Transport, Transports, TrustState, Ttl, ValidatorId, Version,
+    Actor, Band, HostName, LeaseId, Lifecycle, NodeId, NodeName, PortKey, PortProtocol, Process, RegistryId,
+    RequestKey, RequesterId, Sequence, ToolKey, ToolName, Transport, Transports, TrustState, Ttl, ValidatorId, Version,
 };
 use onex::registry::apply;
 use onex::registry::command::{
@@ -20,6 +20,8 @@ use onex::registry::state::State;
 use onex::registry::upkeep;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -154,6 +156,10 @@ impl Want {
     }
 }
 
+fn held(state: &State) -> BTreeMap<PortKey, LeaseId> {
+    state.leases.held((Bound::Unbounded, Bound::Unbounded)).collect()
+}
+
 fn host() -> HostName {
     HostName::try_new("here").unwrap()
 }
@@ -171,6 +177,7 @@ fn rules() -> Arc<Rules> {
         host: host(),
         bands: vec![(None, Band::try_new(20_000, 20_005).unwrap())],
         reserved: vec![(None, Band::try_new(20_003, 20_003).unwrap())],
+        ttl: Ttl::from_seconds(15).unwrap(),
         leases_per_requester_max: 4,
         quarantine_seconds: 6,
         conflict_quarantine_seconds: 11,
@@ -179,7 +186,7 @@ fn rules() -> Arc<Rules> {
 
 /// The leases that a step may be about: those that hold, then some that ended.
 fn lease(state: &State, at: usize) -> LeaseId {
-    let mut leases: Vec<LeaseId> = state.leases.held().values().copied().collect();
+    let mut leases: Vec<LeaseId> = held(state).into_values().collect();
     leases.extend(state.leases.ended().map(|(_, lease)| lease.id));
     leases.get(at).copied().unwrap_or(LeaseId(Uuid::nil()))
 }
@@ -407,9 +414,10 @@ async fn run(registry: &Registry, steps: &[Step]) {
         if let Err(reason) = after.check() {
             panic!("after {step:?}: {reason}");
         }
-        for (key, id) in after.leases.held().iter().filter(|(key, id)| before.leases.held().get(*key) != Some(*id)) {
+        let held_before = held(&before);
+        for (key, id) in held(&after).iter().filter(|(key, id)| held_before.get(*key) != Some(*id)) {
             let lease = after.leases.get(*id).unwrap();
-            assert!(!before.leases.held().contains_key(key), "{key:?} was given to two by {step:?}");
+            assert!(!held_before.contains_key(key), "{key:?} was given to two by {step:?}");
             let kept = before.leases.quarantine(key, after.time);
             assert!(
                 kept.is_none_or(|kept| kept.except == Some(lease.terms.requester)),

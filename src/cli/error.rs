@@ -2,7 +2,10 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+
+use uuid::Uuid;
 
 use crate::client;
 
@@ -46,6 +49,32 @@ pub enum Error {
         /// Its name, id or hash.
         name: String,
     },
+    /// A lease was named by a number of which nobody, or not who asks, holds one.
+    #[error("{}: \"onex port list --port {port}\" shows who holds it", no_lease(*port, *holder))]
+    NoLease {
+        /// The number.
+        port: u16,
+        /// The requester that was to hold it; absent where anybody was.
+        holder: Option<Uuid>,
+    },
+    /// A lease was named by a number of which there are several.
+    #[error("port {port} is leased more than once: name the lease by its id, one of {leases}")]
+    SeveralLeases {
+        /// The number.
+        port: u16,
+        /// Their ids, each with what tells it from the others.
+        leases: String,
+    },
+    /// A leased port could not be listened at.
+    #[error("cannot listen at {address} for {name}")]
+    Listen {
+        /// What the port is called.
+        name: String,
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
     /// The program's own machinery could not start.
     #[error("cannot start")]
     Start(#[source] io::Error),
@@ -65,6 +94,13 @@ impl Error {
             _ => None,
         };
         error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+fn no_lease(port: u16, holder: Option<Uuid>) -> String {
+    match holder {
+        Some(holder) => format!("requester {holder} holds no lease of port {port}"),
+        None => format!("nobody holds a lease of port {port}"),
     }
 }
 

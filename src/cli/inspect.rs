@@ -1,4 +1,4 @@
-//! `onex inspect`: lists of nodes, tools, contracts and topics.
+//! `onex inspect`: lists of nodes, tools, contracts, topics and leased ports.
 //!
 //! Each list is one entry of [`Listing`]: what to ask, and which columns to show. Paging, formats and the advice on an
 //! empty list are written once.
@@ -12,6 +12,7 @@ use crate::client::Client;
 
 use super::error::Error;
 use super::output::{self, Format};
+use super::port::ListArgs;
 use super::server::ServerArgs;
 use super::table::Table;
 use super::value::{joined, list, text, texts_of, time};
@@ -75,12 +76,15 @@ enum What {
         #[arg(long)]
         pattern: Option<String>,
     },
+    /// List the leased ports; the same as "onex port list".
+    Ports(ListArgs),
 }
 
+/// What every list takes.
 #[derive(Debug, clap::Args)]
-struct Common {
+pub(super) struct Common {
     #[command(flatten)]
-    server: ServerArgs,
+    pub(super) server: ServerArgs,
     /// How to show the list.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -90,21 +94,29 @@ struct Common {
 }
 
 /// One list: how it is asked for, and shown.
-struct Listing {
+pub(super) struct Listing {
     /// The field of Query, which is also the word for the things.
-    field: &'static str,
-    filter_type: &'static str,
+    pub(super) field: &'static str,
+    /// The type of its filter.
+    pub(super) filter_type: &'static str,
     /// What is asked of each.
-    selection: &'static str,
-    filter: Value,
-    table: fn(&[Value]) -> Table,
-    /// What to do where none is registered at all.
-    advice: &'static str,
+    pub(super) selection: &'static str,
+    /// Which to list; an empty object lists all.
+    pub(super) filter: Value,
+    /// How they are shown to people.
+    pub(super) table: fn(&[Value]) -> Table,
+    /// What to say where there is none at all, and what would make one.
+    pub(super) none: &'static str,
 }
 
 /// Prints the list.
 pub(super) async fn run(args: Args) -> Result<ExitCode, Error> {
-    let (common, listing) = args.what.split();
+    let (common, listing) = args.what.split().await?;
+    show(common, listing).await
+}
+
+/// Asks for a list and prints it.
+pub(super) async fn show(common: Common, listing: Listing) -> Result<ExitCode, Error> {
     let items = listing.fetch(&common.server.client()?, common.limit.map_or(usize::MAX, NonZeroUsize::get)).await?;
     match common.format {
         Format::Json => output::print_json(&items)?,
@@ -116,8 +128,8 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Error> {
 }
 
 impl What {
-    fn split(self) -> (Common, Listing) {
-        match self {
+    async fn split(self) -> Result<(Common, Listing), Error> {
+        Ok(match self {
             Self::Nodes { common, search, kind, status, tag, topic } => {
                 let filter = filter([
                     ("search", search),
@@ -131,7 +143,8 @@ impl What {
             Self::Tools { common, search, tag } => (common, tools(filter([("search", search), ("tag", tag)]))),
             Self::Contracts { common, search } => (common, contracts(filter([("search", search)]))),
             Self::Topics { common, pattern } => (common, topics(filter([("pattern", pattern)]))),
-        }
+            Self::Ports(args) => args.split().await?,
+        })
     }
 }
 
@@ -167,7 +180,7 @@ impl Listing {
         let no_filter = self.filter.as_object().is_none_or(Map::is_empty);
         let field = self.field;
         if no_filter {
-            output::note(&format!("no {field} are registered: {}", self.advice));
+            output::note(self.none);
         } else {
             output::note(&format!("no {field} match: \"onex inspect {field}\" without filters lists all"));
         }
@@ -184,8 +197,6 @@ pub(super) fn enum_name(word: String) -> String {
     word.to_uppercase().replace('-', "_")
 }
 
-const REGISTER: &str = "\"onex register PATH\" registers contracts";
-
 fn nodes(filter: Value) -> Listing {
     Listing {
         field: "nodes",
@@ -193,7 +204,7 @@ fn nodes(filter: Value) -> Listing {
         selection: "id name kind version versionHash description tags namespace host status executionMode \
             registeredAt lastSeenAt expiresAt trust { state score validated }",
         filter,
-        advice: REGISTER,
+        none: "no nodes are registered: \"onex register PATH\" registers contracts",
         table: |nodes| {
             let mut table = Table::new(&["NAME", "KIND", "VERSION", "STATUS", "TRUST", "REGISTERED", "LAST SEEN"]);
             for node in nodes {
@@ -213,7 +224,7 @@ fn tools(filter: Value) -> Listing {
         filter_type: "ToolFilter",
         selection: "id name version description tags providers { node { id name status } transport healthy }",
         filter,
-        advice: "nodes bring their tools with them, and \"onex register PATH\" registers nodes",
+        none: "no tools are registered: nodes bring their tools with them, and \"onex register PATH\" registers nodes",
         table: |tools| {
             let mut table = Table::new(&["NAME", "VERSION", "PROVIDERS", "TAGS", "DESCRIPTION"]);
             for tool in tools {
@@ -236,7 +247,7 @@ fn contracts(filter: Value) -> Listing {
         selection: "hash name version kind description publishes subscribes deadLetters errorCodes acceptsContext \
             modifiesState sideEffects",
         filter,
-        advice: REGISTER,
+        none: "no contracts are registered: \"onex register PATH\" registers contracts",
         table: |contracts| {
             let mut table = Table::new(&["NAME", "VERSION", "KIND", "PUBLISHES", "SUBSCRIBES", "HASH"]);
             for contract in contracts {
@@ -256,7 +267,7 @@ fn topics(filter: Value) -> Listing {
         filter_type: "TopicFilter",
         selection: "name publishers { name } declaredSubscribers { name } deadLetterPublishers { name }",
         filter,
-        advice: "topics come from contracts, and \"onex register PATH\" registers those",
+        none: "no topics are registered: topics come from contracts, and \"onex register PATH\" registers those",
         table: |topics| {
             let mut table = Table::new(&["NAME", "PUBLISHERS", "SUBSCRIBERS", "DEAD LETTERS FROM"]);
             for topic in topics {

@@ -4,7 +4,8 @@
 //! piped; [`output`] prints, [`server`] finds the registry, [`error`] says what went wrong. `serve`, `audit` and
 //! `schema` work on this machine; every other command asks a running registry through [`crate::client`].
 //!
-//! Exit status: 0 done, 1 failed or refused, 2 typed wrongly, 130 interrupted.
+//! Exit status: 0 done, 1 failed or refused, 2 typed wrongly, 130 interrupted. `port exec` ends with the status of the
+//! command it runs.
 
 mod audit;
 mod completions;
@@ -13,6 +14,7 @@ mod error;
 mod graph;
 mod inspect;
 mod output;
+mod port;
 mod register;
 mod schema;
 mod serve;
@@ -46,12 +48,14 @@ pub enum Command {
     Register(register::Args),
     /// Show everything about one node, tool or contract.
     Describe(describe::Args),
-    /// List nodes, tools, contracts or topics.
+    /// List nodes, tools, contracts, topics or ports.
     Inspect(inspect::Args),
     /// Show who feeds whom.
     Graph(graph::Args),
     /// Follow the registry's events as they happen.
     Watch(watch::Args),
+    /// Lease port numbers, and run commands with them.
+    Port(port::Args),
     /// Check the registry's history.
     Audit(audit::Args),
     /// Print the GraphQL schema.
@@ -88,6 +92,7 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         Command::Inspect(args) => server::block_on(inspect::run(args)),
         Command::Graph(args) => server::block_on(graph::run(args)),
         Command::Watch(args) => server::block_on(watch::run(args)),
+        Command::Port(args) => port::run(args),
         Command::Audit(args) => audit::run(args).map_err(Error::from),
         Command::Schema => schema::run().map(|()| ExitCode::SUCCESS).map_err(Error::from),
         Command::Completions(args) => completions::run(&args),
@@ -142,7 +147,52 @@ mod tests {
         check("onex inspect tools --tag a --search c");
         check("onex inspect contracts --search c --format yaml");
         check("onex inspect topics --pattern a.*");
+        check("onex inspect ports --status released --protocol grpc --node a --port 80 --host h --mine --limit 3");
         check_refused("onex inspect topics --kind compute");
         check_refused("onex inspect");
+        check_refused("onex inspect ports --port 0");
+        check_refused("onex inspect ports --mine --requester 0190c5a0-7a3e-7cc0-8f6e-1b2c3d4e5f60");
+    }
+
+    #[test]
+    fn numbers_are_asked_for_one_by_one_or_together() {
+        check("onex port allocate -q");
+        check("onex port allocate --count 3 --contiguous --from 20000 --to 20099 --both-transports --ttl 60 --topic a");
+        check("onex port allocate --preferred 8080 --key web --idempotency-key i --node a --purpose p --host h");
+        check_refused("onex port allocate --from 20000");
+        check_refused("onex port allocate --contiguous");
+        check_refused("onex port allocate --count 0");
+        check_refused("onex port allocate --protocol ipc");
+        check_refused("onex port allocate -q --format json");
+        check_refused("onex port allocate --preferred 65536");
+    }
+
+    #[test]
+    fn leases_are_named_by_id_or_number() {
+        check("onex port renew 8080 --ttl 60");
+        check("onex port release 8080 0190c5a0-7a3e-7cc0-8f6e-1b2c3d4e5f60 --force");
+        check("onex port rebind 8080 --reason taken --preferred 8081 -q");
+        check("onex port list --mine");
+        check("onex port pools --format json");
+        check_refused("onex port renew web");
+        check_refused("onex port release");
+        check_refused("onex port rebind 8080");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_command_is_run_with_ports_of_its_own() {
+        check("onex port exec -- serve --port {PORT} --version");
+        check("onex port exec serve --port {PORT} --listen");
+        check("onex port exec --port WEB=8080 --port _rpc2 --protocol grpc --both-transports --ttl 30 --key k -- a");
+        check("onex port exec --listen --address :: --purpose p -- a");
+        check_refused("onex port exec");
+        check_refused("onex port exec --port WEB");
+        check_refused("onex port exec --lissten -- a");
+        check_refused("onex port exec --port WEB --port WEB=1 -- a");
+        for name in ["2a", "", "a-b", "A=", "A=0", "A=65536", "=1", "ä"] {
+            check_refused(&format!("onex port exec --port={name} -- a"));
+        }
+        check_refused("onex port exec --address :: -- a");
     }
 }

@@ -61,9 +61,11 @@ pub fn run(args: Args) -> Result<(), Box<dyn Error + Send + Sync>> {
     start_logging(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        // Listened for before anything is said: whoever reads that the registry is ready may stop it at once.
+        let mut stop = Stop::listen()?;
         let app = App::start(&config).await?;
         greet(&config, &app);
-        interrupted().await?;
+        stop.asked().await?;
         output::note("stopping: what is under way may finish");
         app.stop().await;
         Ok(())
@@ -115,17 +117,40 @@ fn ports(config: &Config, app: &App) -> String {
     }
 }
 
-/// Waits until the process is asked to stop.
-async fn interrupted() -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
+/// How the process is asked to stop.
+#[cfg(unix)]
+struct Stop {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Stop {
+    fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            _ = terminate.recv() => Ok(()),
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-        }
+        Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+
+    async fn asked(&mut self) -> std::io::Result<()> {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        Ok(())
+    }
+}
+
+/// How the process is asked to stop.
+#[cfg(not(unix))]
+struct Stop;
+
+#[cfg(not(unix))]
+impl Stop {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Stop)
+    }
+
+    async fn asked(&mut self) -> std::io::Result<()> {
+        tokio::signal::ctrl_c().await
+    }
 }

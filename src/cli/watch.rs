@@ -9,10 +9,11 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::client::Client;
 
-use super::describe::node_by;
+use super::describe::node_id;
 use super::error::{self, Error};
 use super::inspect::enum_name;
 use super::output::{self, Format};
@@ -32,6 +33,12 @@ const SUBSCRIPTION: &str = "subscription($filter: EventFilter, $after: Sequence)
         ... on ToolRegistered { node { name } tool { name version } }
         ... on ToolRemoved { node { name } tool { name version } }
         ... on ToolExpired { node { name } tool { name version } }
+        ... on PortAllocated { lease { port host node { name } } }
+        ... on PortRenewed { lease { port host node { name } } }
+        ... on PortGraceGranted { lease { port host node { name } } }
+        ... on PortReleased { lease { port host node { name } } }
+        ... on PortExpired { lease { port host node { name } } }
+        ... on PortRebound { lease { port host node { name } } replacement { port } }
         ... on ContractRegistered { contract { name version } }
         ... on ContractCollisionFound { node { name } collision { name version } }
     }
@@ -55,6 +62,9 @@ pub struct Args {
     /// Only events of this tool.
     #[arg(long, value_name = "NAME")]
     tool: Option<String>,
+    /// Only events of this port lease.
+    #[arg(long, value_name = "ID")]
+    lease: Option<Uuid>,
     /// Only what one request brought about.
     #[arg(long, value_name = "ID")]
     correlation_id: Option<String>,
@@ -185,30 +195,22 @@ async fn filter(client: &Client, args: &Args) -> Result<Value, Error> {
     if let Some(tool) = &args.tool {
         filter.insert("tool".into(), tool.as_str().into());
     }
+    if let Some(lease) = &args.lease {
+        filter.insert("leaseId".into(), lease.to_string().into());
+    }
     if let Some(id) = &args.correlation_id {
         filter.insert("correlationId".into(), id.as_str().into());
     }
     Ok(filter.into())
 }
 
-/// A node's id. One that is given is not looked up: a node may be waited for that registers later, and one that is
-/// gone still has its history.
-async fn node_id(client: &Client, name_or_id: &str) -> Result<Value, Error> {
-    let mut by = node_by(name_or_id);
-    if by["id"].is_string() {
-        return Ok(by["id"].take());
-    }
-    let mut answer: Value = client.query("query($by: NodeBy!) { node(by: $by) { id } }", json!({"by": by})).await?;
-    match answer["node"]["id"].take() {
-        Value::Null => Err(Error::NotFound { thing: "node", name: name_or_id.to_owned() }),
-        id => Ok(id),
-    }
-}
-
 /// One event in one line: when, its place, what, who, and the details in short. The columns have fixed widths, since
 /// nobody knows what comes next.
 fn line(event: &Value) -> String {
-    let node = [text(event, "/node/name"), text(event, "/nodeId")].into_iter().find(|name| name != NOTHING);
+    let node = ["/node/name", "/lease/node/name", "/nodeId"]
+        .map(|at| text(event, at))
+        .into_iter()
+        .find(|name| name != NOTHING);
     let node = node.unwrap_or_else(|| NOTHING.to_owned());
     let (time, sequence, kind) = (time(event, "/time"), text(event, "/sequence"), text(event, "/type"));
     let line = format!("{time:20}  {sequence:>6}  {kind:20}  {node:36}  {}", detail(event));
@@ -222,6 +224,12 @@ fn detail(event: &Value) -> String {
         (name != NOTHING).then(|| (name, text(event, &format!("{thing}/version"))))
     });
     let mut words: Vec<String> = thing.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    if event["lease"].is_object() {
+        words.push(format!("{}:{}", text(event, "/lease/host"), text(event, "/lease/port")));
+    }
+    if event["replacement"].is_object() {
+        words.push(format!("now {}", text(event, "/replacement/port")));
+    }
     let node = text(event, "/node/name");
     for (key, value) in event["metadata"].as_object().into_iter().flatten() {
         // A flag that is not set, and a hash, say little in a line.
@@ -232,6 +240,7 @@ fn detail(event: &Value) -> String {
         };
         let said = value == NOTHING
             || value == node
+            || ["/lease/host", "/lease/port"].iter().any(|at| value == text(event, at))
             || thing.as_ref().is_some_and(|(name, version)| value == *name || value == *version);
         if !said {
             words.push(format!("{key}={value}"));

@@ -1,4 +1,4 @@
-use crate::model::{Band, HostName};
+use crate::model::{Band, HostName, Ttl};
 use crate::registry::pool::Rules;
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,8 @@ impl Ports {
         Ok(Rules {
             host,
             bands,
+            ttl: Ttl::from_seconds(self.ttl_seconds)
+                .ok_or(("ports.ttl_seconds", "is 0; it is 1 or more".to_owned()))?,
             reserved: read("ports.reserved", &self.reserved)?,
             leases_per_requester_max: self.leases_per_requester_max,
             quarantine_seconds: self.quarantine_seconds,

@@ -4,6 +4,7 @@
 //! the client gets the id.
 
 use crate::contracts::Invalid;
+use crate::model::EndCause;
 use crate::registry::pool::Because;
 use crate::registry::refusal::Refusal;
 use crate::registry::{engine, graph, view, watch};
@@ -159,14 +160,19 @@ fn port_refusal(refusal: &Refusal) -> (ErrorCode, serde_json::Value) {
         Refusal::PortExhausted { host, shortage, .. } | Refusal::NoConsecutivePorts { host, shortage, .. } => {
             let details = json!({
                 "host": host.as_str(), "size": shortage.size, "leased": shortage.leased,
-                "quarantined": shortage.quarantined, "nextAt": shortage.next_at.map(|next_at| next_at.to_string()),
+                "reserved": shortage.reserved, "quarantined": shortage.quarantined, "nextAt": shortage.next_at.map(|next_at| next_at.to_string()),
             });
             (ErrorCode::PortExhausted, details)
         }
         Refusal::LeaseNotFound { lease } => (ErrorCode::LeaseNotFound, json!({ "leaseId": lease.0 })),
-        Refusal::LeaseEnded { lease, port, at, .. } => {
-            (ErrorCode::LeaseExpired, json!({ "leaseId": lease.0, "port": port, "endedAt": at.to_string() }))
+        Refusal::LeaseEnded { lease, port, at, cause } => {
+            let mut details = json!({ "leaseId": lease.0, "port": port, "endedAt": at.to_string() });
+            if let EndCause::Rebound { replacement, .. } = cause {
+                details["reboundTo"] = json!(replacement.0);
+            }
+            (ErrorCode::LeaseExpired, details)
         }
+        Refusal::TooManyHosts { host, max } => (ErrorCode::QuotaExceeded, json!({ "host": host.as_str(), "max": max })),
         Refusal::LeaseNotOwned { lease, port, holder } => {
             (ErrorCode::LeaseNotOwned, json!({ "leaseId": lease.0, "port": port, "holder": holder }))
         }

@@ -52,8 +52,6 @@ pub struct Services {
 pub struct Bounds {
     /// The longest lifetime of a registration, in seconds.
     pub ttl_seconds_max: u32,
-    /// How long a port lease lasts that does not say.
-    pub lease_ttl: crate::model::Ttl,
     /// The longest lifetime of a port lease, in seconds.
     pub lease_ttl_seconds_max: u32,
 }

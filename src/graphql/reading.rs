@@ -97,7 +97,7 @@ impl Reading {
         Ok(PortLease::by_id(&self.view(ctx)?, LeaseId(lease_id)))
     }
 
-    /// Port leases that match: those that hold by host and number, others in the order in which they ended.
+    /// Port leases that match: those that hold by host and number, others from the latest end on.
     async fn ports(
         &self,
         ctx: &Context<'_>,

@@ -61,9 +61,6 @@ impl FromStr for Time {
 pub struct Ttl(u32);
 
 impl Ttl {
-    /// An hour.
-    pub const HOUR: Ttl = Ttl(60 * 60);
-
     /// A lifetime of so many seconds; `None` for 0.
     pub fn from_seconds(seconds: u32) -> Option<Self> {
         (seconds > 0).then_some(Ttl(seconds))

@@ -4,26 +4,34 @@
 //! it to see whether something outside the registry uses it, and sends what it found along with the command. The
 //! writer judges by its own state; what it refuses because somebody was quicker is tried again with another number.
 
+mod claim;
+mod counts;
 #[cfg(target_os = "linux")]
 pub mod portserver;
 mod probe;
 #[cfg(target_os = "linux")]
 pub mod process;
 
-use crate::model::{Actor, Band, HostName, LeaseId, PortKey, PortProtocol, RequesterId, Time, Transport, Transports};
+pub use counts::Counts;
+
+use crate::model::{
+    Actor, Band, HostName, LeaseId, PortKey, PortProtocol, RequesterId, Time, Transport, Transports, Ttl,
+};
 use crate::registry::command::{Allocate, Command, Found, Owner, Probe, Rebind, Request, Wanted};
 use crate::registry::decide::Answer;
-use crate::registry::decide::port::{Held, admit, held, owned};
+use crate::registry::decide::port::{admit, held, owned};
 use crate::registry::engine::{Clock, Error, Handle, Outcome};
-use crate::registry::pool::{self, Pool, Rules, Search};
+use crate::registry::pool::{self, Because, Pool, Rules, Search};
 use crate::registry::refusal::Refusal;
 use crate::registry::state::State;
 use crate::registry::view::Views;
+use claim::{Claim, Claims, Picking};
+use counts::Counters;
 use probe::Prober;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
 /// How often a request tries: each time with other numbers.
 const TRIES_MAX: u32 = 8;
@@ -31,19 +39,6 @@ const TRIES_MAX: u32 = 8;
 const BACK_OFF: Duration = Duration::from_millis(2);
 /// How many ports one request may ask for.
 pub const ALLOCATED_AT_ONCE_MAX: usize = 100;
-
-/// What has become of requests since the registry started, for one pool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Leases granted.
-    pub granted: u64,
-    /// Requests refused.
-    pub refused: u64,
-    /// Numbers that turned out to be in use.
-    pub conflicts: u64,
-}
-
-type PoolKey = (HostName, Transport, Band);
 
 /// The way to port leases.
 pub struct Ports {
@@ -54,9 +49,8 @@ pub struct Ports {
     prober: Prober,
     /// This machine's own name, which names the registry's host whatever leases call it.
     nodename: Option<HostName>,
-    /// Numbers that requests under way are looking at, or found in use.
-    claimed: Mutex<HashSet<PortKey>>,
-    counts: Mutex<HashMap<PoolKey, Counts>>,
+    claims: Claims,
+    counters: Counters,
 }
 
 impl std::fmt::Debug for Ports {
@@ -74,6 +68,9 @@ pub struct Asking {
     pub correlation_id: Option<String>,
 }
 
+/// Where in the list of what is wanted a number goes, and which; `None` where all that are left were found in use.
+type Pick = (usize, Option<u16>);
+
 impl Ports {
     /// Leases by these rules.
     pub fn new(handle: Handle, views: Arc<Views>, clock: Arc<dyn Clock>, rules: Rules) -> Self {
@@ -84,8 +81,8 @@ impl Ports {
             rules: Arc::new(rules),
             prober: Prober::new(),
             nodename: nodename(),
-            claimed: Mutex::default(),
-            counts: Mutex::default(),
+            claims: Claims::default(),
+            counters: Counters::default(),
         }
     }
 
@@ -104,10 +101,9 @@ impl Ports {
 
     /// A wish for one TCP port on the registry's own host; everything else is for the caller to add.
     pub fn wanted(&self, requester: RequesterId, principal: &str) -> Wanted {
-        #[expect(clippy::disallowed_methods, reason = "the one place where lease ids are drawn")]
-        let id = LeaseId(Uuid::new_v4());
+        let requested_at = self.clock.now();
         Wanted {
-            id,
+            id: fresh_id(requested_at),
             requester,
             principal: principal.to_owned(),
             program: None,
@@ -123,44 +119,26 @@ impl Ports {
             request: None,
             preferred: None,
             range: None,
-            requested_at: self.clock.now(),
+            requested_at,
             probes: Vec::new(),
         }
     }
 
     /// Leases all that is wanted, or nothing; in a row, where `contiguous`.
     pub async fn allocate(&self, asking: Asking, wanted: Vec<Wanted>, contiguous: bool) -> Result<Outcome, Error> {
-        let asked: Vec<_> =
-            wanted.iter().map(|wanted| (wanted.host.clone(), wanted.transports, wanted.range)).collect();
-        let result = self.try_allocate(asking, wanted, contiguous).await;
-        if let Err(Error::Refused(_)) = &result {
-            asked.iter().for_each(|(host, transports, range)| {
-                self.count(host, *transports, *range, |counts| counts.refused += 1);
-            });
-        }
-        result
-    }
-
-    async fn try_allocate(&self, asking: Asking, mut wanted: Vec<Wanted>, contiguous: bool) -> Result<Outcome, Error> {
-        let mut claim = Claim { ports: self, keys: Vec::new() };
-        for tries in 1.. {
-            let found = self.look(&mut claim, &mut wanted, contiguous)?;
-            if found == Looked::SomeInUse && tries < TRIES_MAX {
-                back_off(tries).await;
-                continue;
+        let pick = |state: &State, now: Time, wanted: &[Wanted], picking: &mut Picking<'_>| {
+            let new = self.not_held(state, wanted)?;
+            match contiguous && wanted.len() > 1 {
+                true if new.len() == wanted.len() => self.pick_run(state, now, wanted, picking),
+                true if new.is_empty() && in_a_row(state, wanted)? => Ok(Vec::new()),
+                true => Err(Refusal::HeldApart),
+                false => new.into_iter().map(|at| Ok((at, self.pick_one(state, now, &wanted[at], picking)?))).collect(),
             }
-            let allocate = Allocate { wanted: wanted.clone(), rules: self.rules.clone() };
-            match self.submit(&asking, Command::Allocate(Box::new(allocate))).await {
-                Err(Error::Refused(Refusal::PortUnavailable { .. })) if tries < TRIES_MAX => back_off(tries).await,
-                Ok(Outcome { answer: Answer::NotLeased(refusal), .. }) => return Err(Error::Refused(refusal)),
-                Ok(outcome) => {
-                    self.count_granted(&wanted, &outcome);
-                    return Ok(outcome);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Err(Error::Stopped)
+        };
+        let command = |wanted: &[Wanted]| {
+            Command::Allocate(Box::new(Allocate { wanted: wanted.to_vec(), rules: self.rules.clone() }))
+        };
+        self.lease(asking, wanted, pick, command).await
     }
 
     /// Puts another number in the place of a lease's, which turned out unusable.
@@ -174,65 +152,34 @@ impl Ports {
     ) -> Result<Outcome, Error> {
         let before = owned(&self.views.current(), lease, &owner)?.clone();
         let terms = &before.terms;
-        let mut wanted = self.wanted(terms.requester, &terms.principal);
-        wanted.program = terms.program.clone();
-        wanted.protocol = terms.protocol;
-        wanted.transports = terms.transports;
-        wanted.host = terms.host.clone();
-        wanted.topics = terms.topics.clone();
-        wanted.purpose = terms.purpose.clone();
-        wanted.ttl = before.ttl;
-        wanted.key = terms.key.clone();
-        wanted.range = terms.range;
-        wanted.preferred = preferred;
-        let result = self.try_rebind(asking, lease, owner, reason, wanted).await;
-        if let Err(Error::Refused(_)) = &result {
-            self.count(&terms.host, terms.transports, terms.range, |counts| counts.refused += 1);
-        }
-        result
-    }
-
-    async fn try_rebind(
-        &self,
-        asking: Asking,
-        lease: LeaseId,
-        owner: Owner,
-        reason: String,
-        wanted: Wanted,
-    ) -> Result<Outcome, Error> {
-        let mut claim = Claim { ports: self, keys: Vec::new() };
-        let mut wanted = vec![wanted];
-        for tries in 1.. {
-            let found = self.look_for_another(&mut claim, &mut wanted)?;
-            if found == Looked::SomeInUse && tries < TRIES_MAX {
-                back_off(tries).await;
-                continue;
-            }
-            let Some(wanted) = wanted.first().cloned() else { break };
-            let rebind =
-                Rebind { lease, owner: owner.clone(), reason: reason.clone(), wanted, rules: self.rules.clone() };
-            match self.submit(&asking, Command::Rebind(Box::new(rebind))).await {
-                Err(Error::Refused(Refusal::PortUnavailable { .. })) if tries < TRIES_MAX => back_off(tries).await,
-                Ok(Outcome { answer: Answer::NotLeased(refusal), .. }) => return Err(Error::Refused(refusal)),
-                Ok(outcome) => {
-                    if let Some(before) = outcome.view.leases.get(lease) {
-                        let terms = &before.terms;
-                        self.count(
-                            &terms.host,
-                            terms.transports,
-                            Band::try_new(terms.port, terms.port).ok(),
-                            |counts| {
-                                counts.conflicts += 1;
-                            },
-                        );
-                    }
-                    self.count_lease(&outcome);
-                    return Ok(outcome);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Err(Error::Stopped)
+        let wanted = Wanted {
+            program: terms.program.clone(),
+            protocol: terms.protocol,
+            transports: terms.transports,
+            host: terms.host.clone(),
+            topics: terms.topics.clone(),
+            purpose: terms.purpose.clone(),
+            ttl: before.ttl,
+            key: terms.key.clone(),
+            // Who insisted on the one number cannot have meant the one that does not work.
+            range: terms.range.filter(|range| range.size() > 1),
+            preferred,
+            ..self.wanted(terms.requester, &terms.principal)
+        };
+        let pick = |state: &State, now: Time, wanted: &[Wanted], picking: &mut Picking<'_>| {
+            let wanted = wanted.iter().enumerate();
+            wanted.map(|(at, wanted)| Ok((at, self.pick_one(state, now, wanted, picking)?))).collect()
+        };
+        let command = |wanted: &[Wanted]| {
+            let rules = self.rules.clone();
+            // One goes in, and so one comes here.
+            let wanted = wanted[0].clone();
+            Command::Rebind(Box::new(Rebind { lease, owner: owner.clone(), reason: reason.clone(), wanted, rules }))
+        };
+        let outcome = self.lease(asking, vec![wanted], pick, command).await?;
+        let only = Band::try_new(terms.port, terms.port).ok();
+        self.counters.count(&self.rules, &terms.host, terms.transports, only, |counts| counts.conflicts += 1);
+        Ok(outcome)
     }
 
     /// A lease's lifetime starts anew.
@@ -241,7 +188,7 @@ impl Ports {
         asking: Asking,
         lease: LeaseId,
         owner: Owner,
-        ttl: Option<crate::model::Ttl>,
+        ttl: Option<Ttl>,
     ) -> Result<Outcome, Error> {
         self.submit(&asking, Command::Renew { lease, owner, ttl }).await
     }
@@ -255,12 +202,7 @@ impl Ports {
     pub fn pools(&self, state: &State) -> Vec<(Pool, Counts)> {
         // A version from the past is as full as it then was.
         let now = if state.sequence == self.views.current().sequence { self.clock.now() } else { state.time };
-        let counts = self.counts();
-        let counted = |pool: Pool| {
-            let counts = counts.get(&(pool.host.clone(), pool.transport, pool.band)).copied().unwrap_or_default();
-            (pool, counts)
-        };
-        pool::pools(state, &self.rules, now).into_iter().map(counted).collect()
+        self.counters.beside(pool::pools(state, &self.rules, now))
     }
 
     async fn submit(&self, asking: &Asking, command: Command) -> Result<Outcome, Error> {
@@ -268,79 +210,73 @@ impl Ports {
         self.handle.submit(Request { command, actor, correlation_id }).await
     }
 
+    /// Picks numbers, looks at them and asks for them, until they are leased or there is no use in trying.
+    async fn lease(
+        &self,
+        asking: Asking,
+        mut wanted: Vec<Wanted>,
+        pick: impl Fn(&State, Time, &[Wanted], &mut Picking<'_>) -> Result<Vec<Pick>, Refusal>,
+        command: impl Fn(&[Wanted]) -> Command,
+    ) -> Result<Outcome, Error> {
+        let mut claim = self.claims.begin();
+        let mut tries = 1;
+        let result = loop {
+            match self.look(&mut claim, &mut wanted, &pick) {
+                Err(refusal) => break Err(Error::Refused(refusal)),
+                Ok(Looked::SomeInUse) if tries < TRIES_MAX => {}
+                Ok(_) => match self.submit(&asking, command(&wanted)).await {
+                    Err(Error::Refused(Refusal::PortUnavailable { .. })) if tries < TRIES_MAX => {}
+                    Ok(Outcome { answer: Answer::NotLeased(refusal), .. }) => break Err(Error::Refused(refusal)),
+                    result => break result,
+                },
+            }
+            back_off(tries).await;
+            tries += 1;
+        };
+        self.count_outcome(&wanted, &result);
+        result
+    }
+
     /// Picks a number for everything that is wanted and looks at each.
-    fn look(&self, claim: &mut Claim<'_>, wanted: &mut [Wanted], contiguous: bool) -> Result<Looked, Error> {
-        self.pick(claim, wanted, |state, now, wanted, avoid| {
-            let mut granted: HashMap<RequesterId, usize> = HashMap::new();
-            let mut new = Vec::new();
-            for (at, wanted) in wanted.iter().enumerate() {
-                // Judged again by the writer; known here, it saves picking.
-                match held(state, wanted)? {
-                    Some(Held::Answered(_) | Held::Named(_)) => {}
-                    None => {
-                        let count = granted.entry(wanted.requester).or_default();
-                        admit(state, &self.rules, wanted, *count)?;
-                        *count += 1;
-                        new.push(at);
-                    }
-                }
-            }
-            match contiguous && new.len() > 1 {
-                true if new.len() < wanted.len() => Err(Refusal::PartlyHeld),
-                true => self.pick_run(state, now, wanted, avoid),
-                false => new.into_iter().map(|at| Ok((at, self.pick_one(state, now, &wanted[at], avoid)?))).collect(),
-            }
-        })
-    }
-
-    /// Picks a number in the place of another.
-    fn look_for_another(&self, claim: &mut Claim<'_>, wanted: &mut [Wanted]) -> Result<Looked, Error> {
-        self.pick(claim, wanted, |state, now, wanted, avoid| {
-            wanted.iter().enumerate().map(|(at, wanted)| Ok((at, self.pick_one(state, now, wanted, avoid)?))).collect()
-        })
-    }
-
-    fn pick(
+    fn look(
         &self,
         claim: &mut Claim<'_>,
         wanted: &mut [Wanted],
-        choose: impl FnOnce(&State, Time, &[Wanted], &mut HashSet<PortKey>) -> Result<Vec<(usize, Pick)>, Refusal>,
-    ) -> Result<Looked, Error> {
-        for wanted in wanted.iter_mut() {
-            wanted.probes.retain(|probe| matches!(probe.found, Found::InUse(_)));
-        }
-        let picks = {
-            let mut claimed = self.claimed();
-            claim.keep_what_is_in_use(&mut claimed, wanted);
-            // Taken while nobody else picks: what others have got since they let go of their claims is in it.
-            let state = self.views.current();
-            let before = claimed.len();
-            let mut avoid = claimed.clone();
-            let picks = choose(&state, self.clock.now(), wanted, &mut avoid)?;
-            if avoid.len() > before {
-                claim.keys.extend(avoid.difference(&claimed).cloned());
-                *claimed = avoid;
-            }
-            picks
-        };
+        pick: impl Fn(&State, Time, &[Wanted], &mut Picking<'_>) -> Result<Vec<Pick>, Refusal>,
+    ) -> Result<Looked, Refusal> {
+        let mut picking = claim.picking(wanted);
+        // Taken while nobody else picks: what others have got since they let go of their claims is in it.
+        let picks = pick(&self.views.current(), self.clock.now(), wanted, &mut picking)?;
+        drop(picking);
         let mut looked = Looked::AllFree;
-        for (at, pick) in picks {
-            let Pick::Number(port) = pick else { return Ok(Looked::NothingLeft) };
+        for (at, port) in picks {
+            let Some(port) = port else { return Ok(Looked::NothingLeft) };
             let wanted = &mut wanted[at];
-            let found = if wanted.host == self.rules.host {
-                self.prober.look(port, wanted.transports)
-            } else {
-                Found::Unprobed
-            };
+            let here = wanted.host == self.rules.host;
+            let found = if here { self.prober.look(port, wanted.transports) } else { Found::Unprobed };
             if let Found::InUse(reason) = &found {
                 looked = Looked::SomeInUse;
                 tracing::debug!(port, host = %wanted.host, %reason, "a free number is in use");
-                let only = Band::try_new(port, port).ok();
-                self.count(&wanted.host, wanted.transports, only, |counts| counts.conflicts += 1);
             }
             wanted.probes.push(Probe { port, found });
         }
         Ok(looked)
+    }
+
+    /// Where in the list stands what the requester does not hold already. Judged again by the writer; known here, it
+    /// saves picking.
+    fn not_held(&self, state: &State, wanted: &[Wanted]) -> Result<Vec<usize>, Refusal> {
+        let mut granted: HashMap<RequesterId, usize> = HashMap::new();
+        let mut new = Vec::new();
+        for (at, wanted) in wanted.iter().enumerate() {
+            if held(state, wanted)?.is_none() {
+                let count = granted.entry(wanted.requester).or_default();
+                admit(state, &self.rules, wanted, *count)?;
+                *count += 1;
+                new.push(at);
+            }
+        }
+        Ok(new)
     }
 
     fn pick_one(
@@ -348,18 +284,17 @@ impl Ports {
         state: &State,
         now: Time,
         wanted: &Wanted,
-        avoid: &mut HashSet<PortKey>,
-    ) -> Result<Pick, Refusal> {
-        let search = self.search(state, wanted, avoid);
-        let Some(port) = search.one(state, &self.rules, now, &mut |below| fastrand::u32(..below)) else {
-            return match wanted.probes.is_empty() {
-                true => Err(self.shortage(&search, state, now, wanted)),
-                // What was found in use is worth telling the writer.
-                false => Ok(Pick::NothingLeft),
-            };
-        };
-        avoid.extend(keys_of(wanted, port));
-        Ok(Pick::Number(port))
+        picking: &mut Picking<'_>,
+    ) -> Result<Option<u16>, Refusal> {
+        let search = search(state, wanted, picking.claimed());
+        let port = search.one(state, &self.rules, now, &mut |below| fastrand::u32(..below));
+        match port {
+            Some(port) => picking.claim(wanted, port),
+            None if wanted.probes.is_empty() => return Err(self.shortage(&search, state, now, wanted)),
+            // What was found in use is worth telling the writer.
+            None => {}
+        }
+        Ok(port)
     }
 
     fn pick_run(
@@ -367,91 +302,59 @@ impl Ports {
         state: &State,
         now: Time,
         wanted: &[Wanted],
-        avoid: &mut HashSet<PortKey>,
-    ) -> Result<Vec<(usize, Pick)>, Refusal> {
+        picking: &mut Picking<'_>,
+    ) -> Result<Vec<Pick>, Refusal> {
         let Some(first) = wanted.first() else { return Ok(Vec::new()) };
         let transports: Vec<Transports> = wanted.iter().map(|wanted| wanted.transports).collect();
-        let search = self.search(state, first, avoid);
+        let search = search(state, first, picking.claimed());
         let random = &mut |below| fastrand::u32(..below);
         let Some(port) = search.run(&transports, state, &self.rules, now, random) else {
             if wanted.iter().any(|wanted| !wanted.probes.is_empty()) {
-                return Ok(vec![(0, Pick::NothingLeft)]);
+                return Ok(vec![(0, None)]);
             }
             let shortage = Box::new(search.shortage(state, &self.rules, now));
             return Err(Refusal::NoConsecutivePorts { count: wanted.len(), host: first.host.clone(), shortage });
         };
-        let picks: Vec<(usize, u16)> = (0..wanted.len()).zip(port..).collect();
-        picks.iter().for_each(|(at, port)| avoid.extend(keys_of(&wanted[*at], *port)));
-        Ok(picks.into_iter().map(|(at, port)| (at, Pick::Number(port))).collect())
-    }
-
-    fn search<'a>(&self, state: &State, wanted: &'a Wanted, avoid: &'a HashSet<PortKey>) -> Search<'a> {
-        let named = wanted.key.as_deref().and_then(|key| state.leases.named(wanted.requester, &wanted.host, key));
-        let named = named.map(|lease| lease.terms.port);
-        let fits = |port: &u16| wanted.range.is_none_or(|range| range.contains(*port));
-        Search {
-            host: &wanted.host,
-            transports: wanted.transports,
-            requester: wanted.requester,
-            // Said now comes before remembered.
-            first: wanted.preferred.into_iter().chain(named).filter(fits).collect(),
-            range: wanted.range,
-            avoid,
-        }
+        let picks: Vec<(usize, u16)> = (0..wanted.len()).zip(port..=u16::MAX).collect();
+        picks.iter().for_each(|(at, port)| picking.claim(&wanted[*at], *port));
+        Ok(picks.into_iter().map(|(at, port)| (at, Some(port))).collect())
     }
 
     fn shortage(&self, search: &Search<'_>, state: &State, now: Time, wanted: &Wanted) -> Refusal {
         let (host, transports) = (wanted.host.clone(), wanted.transports);
         if let Some(only) = wanted.range.filter(|range| range.size() == 1) {
-            let mut keys = keys_of(wanted, only.from());
+            let mut keys = wanted.keys(only.from());
             let because = keys.find_map(|key| pool::why_not(state, &self.rules, now, &key, wanted.requester));
-            let because =
-                because.unwrap_or_else(|| pool::Because::InUse("another request is looking at it".to_owned()));
+            let because = because.unwrap_or_else(|| {
+                Because::InUse("another request, or another port of this one, is to have it".to_owned())
+            });
             return Refusal::PortUnavailable { host, port: only.from(), transports, because: Box::new(because) };
         }
         Refusal::PortExhausted { host, transports, shortage: Box::new(search.shortage(state, &self.rules, now)) }
     }
 
-    fn claimed(&self) -> MutexGuard<'_, HashSet<PortKey>> {
-        // A set is whole after every step.
-        self.claimed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn counts(&self) -> MutexGuard<'_, HashMap<PoolKey, Counts>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Counts for the pools that a range is in; for all of the host's where there is none.
-    fn count(&self, host: &HostName, transports: Transports, range: Option<Band>, add: impl Fn(&mut Counts)) {
-        let mut counts = self.counts();
-        for band in self.rules.bands(host).filter(|band| range.is_none_or(|range| range.overlaps(*band))) {
-            for transport in transports.all() {
-                add(counts.entry((host.clone(), *transport, band)).or_default());
+    /// Counts what was found in use on the way, and what was granted or refused in the end.
+    fn count_outcome(&self, wanted: &[Wanted], result: &Result<Outcome, Error>) {
+        for wanted in wanted {
+            let count = |range, add: fn(&mut Counts)| {
+                self.counters.count(&self.rules, &wanted.host, wanted.transports, range, add);
+            };
+            let only = |probe: &Probe| Band::try_new(probe.port, probe.port).ok();
+            for probe in wanted.probes.iter().filter(|probe| matches!(probe.found, Found::InUse(_))) {
+                count(only(probe), |counts| counts.conflicts += 1);
             }
-        }
-    }
-
-    fn count_granted(&self, wanted: &[Wanted], outcome: &Outcome) {
-        let Answer::Leased(leases) = &outcome.answer else { return };
-        for wanted in wanted.iter().filter(|wanted| leases.contains(&wanted.id)) {
-            let port = wanted.probes.last().map(|probe| probe.port);
-            let only = port.and_then(|port| Band::try_new(port, port).ok());
-            self.count(&wanted.host, wanted.transports, only, |counts| counts.granted += 1);
-        }
-    }
-
-    fn count_lease(&self, outcome: &Outcome) {
-        let Answer::Leased(leases) = &outcome.answer else { return };
-        for lease in leases.iter().filter_map(|id| outcome.view.leases.get(*id)) {
-            let terms = &lease.terms;
-            let only = Band::try_new(terms.port, terms.port).ok();
-            self.count(&terms.host, terms.transports, only, |counts| counts.granted += 1);
+            match result {
+                Ok(Outcome { answer: Answer::Leased(leases), .. }) if leases.contains(&wanted.id) => {
+                    count(wanted.probes.last().and_then(only), |counts| counts.granted += 1);
+                }
+                Err(Error::Refused(_)) => count(wanted.range, |counts| counts.refused += 1),
+                _ => {}
+            }
         }
     }
 }
 
 /// What looking for numbers came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Looked {
     /// Each can be asked for.
     AllFree,
@@ -461,16 +364,28 @@ enum Looked {
     NothingLeft,
 }
 
-/// A number that was picked.
-enum Pick {
-    Number(u16),
-    /// All that are left were found in use.
-    NothingLeft,
+fn search<'a>(state: &State, wanted: &'a Wanted, avoid: &'a HashSet<PortKey>) -> Search<'a> {
+    let named = wanted.key.as_deref().and_then(|key| state.leases.named(wanted.requester, &wanted.host, key));
+    let named = named.map(|lease| lease.terms.port);
+    let named = named.filter(|port| wanted.range.is_none_or(|range| range.contains(*port)));
+    Search {
+        host: &wanted.host,
+        transports: wanted.transports,
+        requester: wanted.requester,
+        // Said now comes before remembered.
+        first: wanted.preferred.into_iter().chain(named).collect(),
+        range: wanted.range,
+        avoid,
+    }
 }
 
-fn keys_of(wanted: &Wanted, port: u16) -> impl Iterator<Item = PortKey> + '_ {
-    let transports = wanted.transports.all().iter();
-    transports.map(move |transport| PortKey { host: wanted.host.clone(), port, transport: *transport })
+/// Whether what is held already has consecutive numbers.
+fn in_a_row(state: &State, wanted: &[Wanted]) -> Result<bool, Refusal> {
+    let mut ports = Vec::new();
+    for wanted in wanted {
+        ports.extend(held(state, wanted)?.map(|held| held.lease().terms.port));
+    }
+    Ok(ports.windows(2).all(|pair| Some(pair[1]) == pair[0].checked_add(1)))
 }
 
 /// Waits up to twice as long with each try, so that two who met do not meet again.
@@ -479,27 +394,12 @@ async fn back_off(tries: u32) {
     tokio::time::sleep(longest.mul_f64(fastrand::f64())).await;
 }
 
-/// The numbers that a request is looking at: nobody else picks them until it ends.
-struct Claim<'a> {
-    ports: &'a Ports,
-    keys: Vec<PortKey>,
-}
-
-impl Claim<'_> {
-    fn keep_what_is_in_use(&mut self, claimed: &mut HashSet<PortKey>, wanted: &[Wanted]) {
-        let in_use = |key: &PortKey| {
-            let mut probes = wanted.iter().filter(|wanted| wanted.host == key.host).flat_map(|wanted| &wanted.probes);
-            probes.any(|probe| probe.port == key.port)
-        };
-        self.keys.retain(|key| in_use(key) || !claimed.remove(key));
-    }
-}
-
-impl Drop for Claim<'_> {
-    fn drop(&mut self) {
-        let mut claimed = self.ports.claimed();
-        self.keys.iter().for_each(|key| _ = claimed.remove(key));
-    }
+/// A new lease's id: a version 7 UUID, which begins with the time, so that what is written together lies together in the
+/// log's index of leases.
+fn fresh_id(now: Time) -> LeaseId {
+    let micros = u64::try_from(now.as_micros()).unwrap_or(0);
+    let nanos = u32::try_from(micros % 1_000_000 * 1_000).unwrap_or(0);
+    LeaseId(Uuid::new_v7(Timestamp::from_unix(NoContext, micros / 1_000_000, nanos)))
 }
 
 #[cfg(unix)]

@@ -51,15 +51,21 @@ impl PortServer {
     /// Listens at a path, or at an abstract name that begins with `@`. A file that an earlier server left is taken
     /// away; one that somebody listens at, or that is no socket, is not.
     pub fn bind(address: &str) -> io::Result<Self> {
-        let (listener, path) = match address.strip_prefix('@') {
-            Some(name) => (UnixListener::bind(format!("\0{name}"))?, None),
-            None => {
-                let path = PathBuf::from(address);
-                remove_left_over(&path)?;
-                (UnixListener::bind(&path)?, Some(SocketFile(path)))
+        let invalid = |reason: &str| io::Error::new(io::ErrorKind::InvalidInput, reason);
+        match address.strip_prefix('@') {
+            Some("") => Err(invalid("an abstract name is @ and at least one character")),
+            Some(name) => {
+                let listener = UnixListener::bind(format!("\0{name}"))?;
+                Ok(PortServer { listener, address: address.to_owned(), path: None })
             }
-        };
-        Ok(PortServer { listener, address: address.to_owned(), path })
+            None => {
+                // Clients may be started anywhere.
+                let path = std::path::absolute(address)?;
+                let Some(address) = path.to_str().map(str::to_owned) else { return Err(invalid("it is not UTF-8")) };
+                remove_left_over(&path)?;
+                Ok(PortServer { listener: UnixListener::bind(&path)?, address, path: Some(SocketFile(path)) })
+            }
+        }
     }
 
     /// Where it listens, as PORTSERVER_ADDRESS names it.
@@ -144,23 +150,28 @@ async fn read_request(stream: &mut UnixStream) -> Result<u32, String> {
 fn parse(line: &[u8]) -> Result<u32, String> {
     let text = str::from_utf8(line).unwrap_or_default().trim();
     match text.parse() {
-        // 0 is no process, and what process 1 holds would be held for ever.
-        Ok(0 | 1) => Err(format!("{text} is no process that may hold ports")),
         Ok(pid) => Ok(pid),
         Err(_) => Err(format!("{:?} is no process id", String::from_utf8_lossy(line))),
     }
 }
 
 async fn grant(stream: &UnixStream, ports: &Ports, boot: Uuid, pid: u32) -> Result<u16, String> {
-    let (process, name) = process::find(pid, boot).ok_or_else(|| format!("process {pid} is not there"))?;
     let peer = stream.peer_cred().map_err(|error| error.to_string())?;
     let asked_by = peer.pid().and_then(|asked_by| u32::try_from(asked_by).ok());
-    // The process may be seen under another number from where the client is (a container), or hold for a child: this
-    // is told, not refused.
-    let program = match asked_by {
-        Some(asked_by) if asked_by != pid => format!("{name}, process {pid}; asked for by process {asked_by}"),
-        _ => format!("{name}, process {pid}"),
+    // Who asks for another process is told, not refused: it may be a parent that asks for its child.
+    let (holder, note) = match asked_by {
+        Some(asked_by) if asked_by != pid && process::counts_otherwise(asked_by) => {
+            (asked_by, format!("; which calls itself {pid} where it runs"))
+        }
+        Some(asked_by) if asked_by != pid => (pid, format!("; asked for by process {asked_by}")),
+        _ => (pid, String::new()),
     };
+    if holder <= 1 {
+        // 0 is no process, and what process 1 holds would be held for ever.
+        return Err(format!("process {holder} may not hold ports"));
+    }
+    let (process, name) = process::find(holder, boot).ok_or_else(|| format!("process {holder} is not there"))?;
+    let program = format!("{name}, process {holder}{note}");
     let principal = format!("unix:{}", peer.uid());
     let requester = format!("{}:{}:{}", process.boot, process.pid, process.started);
     let mut wanted = ports.wanted(RequesterId(Uuid::new_v5(&SPACE, requester.as_bytes())), &principal);
@@ -184,7 +195,7 @@ mod tests {
     fn only_process_ids_are_taken_for_process_ids() {
         assert_eq!(parse(b"4711"), Ok(4711));
         assert_eq!(parse(b" 4711\r"), Ok(4711));
-        for wrong in [&b"0"[..], b"1", b"", b"-3", b"12x", b"99999999999", b"\xff"] {
+        for wrong in [&b""[..], b"-3", b"12x", b"99999999999", b"\xff"] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }
     }

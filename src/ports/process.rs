@@ -5,6 +5,7 @@ use crate::registry::command::{Command, Request};
 use crate::registry::engine::{Error, Handle};
 use crate::registry::view::Views;
 use std::fs;
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -13,6 +14,9 @@ use uuid::Uuid;
 /// quarantine begins.
 pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// The most bytes of a line that are read: more than the fields up to the start time can be.
+const STAT_LEN_MAX: usize = 1_024;
+
 /// Which start of the machine this is.
 pub fn boot() -> Option<Uuid> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().parse().ok()
@@ -20,7 +24,9 @@ pub fn boot() -> Option<Uuid> {
 
 /// A process that is there, and the name it goes by. A zombie is there: its parent has not taken notice of its end.
 pub fn find(pid: u32, boot: Uuid) -> Option<(Process, String)> {
-    let (name, started) = read_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
+    let mut stat = [0; STAT_LEN_MAX];
+    let length = fs::File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut stat).ok()?;
+    let (name, started) = read_stat(&String::from_utf8_lossy(&stat[..length]))?;
     Some((Process { pid, started, boot }, name))
 }
 
@@ -31,6 +37,13 @@ fn read_stat(stat: &str) -> Option<(String, u64)> {
     let (_, name) = before.split_once('(')?;
     let started = after.split_ascii_whitespace().nth(19)?.parse().ok()?;
     Some((name.to_owned(), started))
+}
+
+/// Whether a process lives where processes have other numbers than here, as in a container.
+pub fn counts_otherwise(pid: u32) -> bool {
+    let namespace = |of: &str| fs::read_link(format!("/proc/{of}/ns/pid")).ok();
+    // Another user's cannot be read; then the numbers are taken to be the same.
+    matches!((namespace(&pid.to_string()), namespace("self")), (Some(theirs), Some(ours)) if theirs != ours)
 }
 
 /// Frees what processes held that are gone, until the registry stops.

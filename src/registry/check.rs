@@ -3,7 +3,8 @@
 use super::apply;
 use super::state::State;
 use crate::model::{LeaseStatus, NodeStatus, Sequence};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 impl State {
     /// Checks what must hold of every state between commands; says in one sentence what does not.
@@ -72,7 +73,8 @@ impl State {
     }
 
     fn check_leases(&self) -> Result<(), String> {
-        for (key, id) in self.leases.held() {
+        let held: BTreeMap<_, _> = self.leases.held((Bound::Unbounded, Bound::Unbounded)).collect();
+        for (key, id) in &held {
             let Some(lease) = self.leases.get(*id) else {
                 return Err(format!("{key:?} is held by lease {id}, which is not known"));
             };
@@ -80,7 +82,7 @@ impl State {
                 return Err(format!("{key:?} is held by lease {id}, which does not hold it"));
             }
             // Two that held one number would both be missing from it but one.
-            if lease.terms.keys().any(|key| self.leases.held().get(&key) != Some(id)) {
+            if lease.terms.keys().any(|key| held.get(&key) != Some(id)) {
                 return Err(format!("lease {id} does not hold all that it promises"));
             }
             if let Some(node) = lease.node
@@ -89,7 +91,7 @@ impl State {
                 return Err(format!("lease {id} goes with node {node}, which is not registered"));
             }
         }
-        let holding = self.leases.held().values().collect::<BTreeSet<_>>().len();
+        let holding = held.values().collect::<BTreeSet<_>>().len();
         if holding != self.leases.active() {
             return Err(format!("{holding} leases hold numbers, and {} are active", self.leases.active()));
         }

@@ -6,8 +6,8 @@
 use super::pool::Rules;
 use crate::model::{
     Actor, Band, Capabilities, Contract, ExecutionMode, HostName, LeaseId, Lifecycle, NodeId, NodeKind, NodeName,
-    NodePort, PortProtocol, Process, RequestKey, RequesterId, Time, ToolDefinition, ToolTransport, TopicName,
-    Transports, TrustState, Ttl, ValidatorId, Version,
+    NodePort, PortKey, PortProtocol, Process, RequestKey, RequesterId, Time, ToolDefinition, ToolTransport, TopicName,
+    Transport, Transports, TrustState, Ttl, ValidatorId, Version,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -104,6 +104,8 @@ impl<T> Patch<T> {
 /// A registration. What it leaves unsaid is filled from its contract, else kept as it was.
 #[derive(Clone, Debug)]
 pub struct Register {
+    /// The principal that registers: leases that it names must be its own.
+    pub principal: String,
     /// The node, where the caller knows it; else the name says which.
     pub id: Option<NodeId>,
     /// The id that the node gets if it is new and the caller named none.
@@ -150,6 +152,7 @@ impl Register {
     /// A registration that says nothing but, perhaps, a name.
     pub fn named(fresh_id: NodeId, name: Option<NodeName>) -> Self {
         Register {
+            principal: Actor::anonymous(None).principal,
             id: None,
             fresh_id,
             name,
@@ -269,6 +272,14 @@ pub struct Wanted {
     pub requested_at: Time,
     /// The numbers that were looked at, in this order; the first that is not in use is the one that is picked.
     pub probes: Vec<Probe>,
+}
+
+impl Wanted {
+    /// The promises that a number would make for it.
+    pub fn keys(&self, port: u16) -> impl Iterator<Item = PortKey> + '_ {
+        let of = move |transport: &Transport| PortKey { host: self.host.clone(), port, transport: *transport };
+        self.transports.all().iter().map(of)
+    }
 }
 
 /// A number that was looked at.

@@ -15,7 +15,11 @@ use crate::log::{AppendError, Log, ReadError};
 use crate::model::{Entry, Origin, Sequence, Time};
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
+
+/// How long the writer looks for more commands at a time: about what one takes on its way here.
+const GATHER_STEP: Duration = Duration::from_micros(50);
 
 /// Where the registry reads the time. Real in the running program, turned by hand in tests.
 pub trait Clock: Send + Sync {
@@ -127,6 +131,8 @@ impl Engine {
             waiting,
             batch_len_max: options.batch_len_max,
             halted: None,
+            last_len: 0,
+            storing: Duration::ZERO,
             runtime: tokio::runtime::Handle::try_current().ok(),
         };
         let writer = thread::Builder::new()
@@ -184,6 +190,10 @@ struct Writer {
     waiting: mpsc::Receiver<Message>,
     batch_len_max: usize,
     halted: Option<Arc<AppendError>>,
+    /// How many commands the last batch had.
+    last_len: usize,
+    /// How long the last batch took to store.
+    storing: Duration,
     /// The runtime that the callers run on, where the engine was started from within one.
     runtime: Option<tokio::runtime::Handle>,
 }
@@ -196,6 +206,7 @@ impl Writer {
     fn run(mut self) {
         let mut messages = Vec::new();
         while self.waiting.blocking_recv_many(&mut messages, self.batch_len_max) > 0 {
+            self.gather(&mut messages);
             let mut jobs = Vec::with_capacity(messages.len());
             for message in messages.drain(..) {
                 match message {
@@ -207,6 +218,27 @@ impl Writer {
             self.batch(jobs);
         }
         self.upkeep.stop(self.views.current());
+    }
+
+    /// Takes what else is coming, until there is as much as last time: who was answered then may well ask again, and few
+    /// large batches serve all sooner than many small ones. Goes on as long as more come, and no longer than the last
+    /// batch took to store; whoever is alone does not wait.
+    fn gather(&mut self, messages: &mut Vec<Message>) {
+        #[expect(clippy::disallowed_methods, reason = "how long to wait, not what is decided")]
+        let begun = Instant::now();
+        while messages.len() < self.last_len {
+            let before = messages.len();
+            thread::sleep(GATHER_STEP);
+            while messages.len() < self.batch_len_max
+                && let Ok(message) = self.waiting.try_recv()
+            {
+                messages.push(message);
+            }
+            if messages.len() == before || begun.elapsed() >= self.storing {
+                break;
+            }
+        }
+        self.last_len = messages.len();
     }
 
     fn batch(&mut self, jobs: Vec<Job>) {
@@ -227,7 +259,7 @@ impl Writer {
             let decided = decided.map(|decision| take(&mut state, &mut entries, now, request, decision));
             answers.push((answer, decided));
         }
-        let stored = if entries.is_empty() { Ok(()) } else { self.log.append(before.sequence, &entries) };
+        let stored = if entries.is_empty() { Ok(()) } else { self.store(before.sequence, &entries) };
         let view = match stored {
             Ok(()) if entries.is_empty() => before,
             Ok(()) => self.publish(state, entries),
@@ -239,15 +271,24 @@ impl Writer {
         self.tell(outcomes.collect());
     }
 
+    fn store(&mut self, expected: Sequence, entries: &[Entry]) -> Result<(), AppendError> {
+        #[expect(clippy::disallowed_methods, reason = "how long to wait for others, not what is decided")]
+        let begun = Instant::now();
+        let stored = self.log.append(expected, entries);
+        self.storing = begun.elapsed();
+        stored
+    }
+
     /// Tells callers what came of their commands. A caller who has left is told nothing; what was decided stands.
     ///
-    /// Where there is a runtime, one of its tasks does so: waking many of its tasks from in there costs a fraction of
-    /// waking each from this thread.
+    /// Where there is a runtime, one of its tasks tells many: waking them from in there costs a fraction of waking each
+    /// from this thread.
     fn tell(&self, outcomes: Vec<(Caller, Result<Outcome, Error>)>) {
+        let one = outcomes.len() == 1;
         let tell = move || outcomes.into_iter().for_each(|(answer, outcome)| _ = answer.send(outcome));
         match &self.runtime {
-            Some(runtime) => _ = runtime.spawn(async move { tell() }),
-            None => tell(),
+            Some(runtime) if !one => _ = runtime.spawn(async move { tell() }),
+            _ => tell(),
         }
     }
 

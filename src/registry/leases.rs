@@ -5,6 +5,7 @@ use crate::model::{
 };
 use imbl::{HashMap, OrdMap, OrdSet};
 use std::fmt;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// How many leases that have ended are remembered, with a key and without one each: the oldest goes first.
@@ -52,11 +53,6 @@ impl Numbers {
         (band.from()..=band.to()).for_each(|port| self.insert(port));
     }
 
-    /// Whether it has none.
-    pub fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
-    }
-
     /// How many numbers of the band are in the set.
     pub fn count(&self, band: Band) -> u32 {
         words(band).map(|(at, mask)| (self.0[at] & mask).count_ones()).sum()
@@ -91,26 +87,39 @@ fn words(band: Band) -> impl Iterator<Item = (usize, u64)> {
     })
 }
 
+/// A number for one transport.
+type Number = (u16, Transport);
+
 /// The numbers of one host that cannot be had.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct HostNumbers {
-    held: [Arc<Numbers>; 2],
-    quarantined: [Arc<Numbers>; 2],
+    held: OrdMap<Number, LeaseId>,
+    quarantined: OrdMap<Number, Arc<Quarantine>>,
+    /// The same as sets, by transport; absent where there was never one.
+    held_bits: [Option<Arc<Numbers>>; 2],
+    quarantined_bits: [Option<Arc<Numbers>>; 2],
 }
+
+impl PartialEq for HostNumbers {
+    fn eq(&self, other: &Self) -> bool {
+        let sets = |numbers: &Self| {
+            [Transport::Tcp, Transport::Udp].map(|of| (numbers.held(of).clone(), numbers.quarantined(of).clone()))
+        };
+        self.held == other.held && self.quarantined == other.quarantined && sets(self) == sets(other)
+    }
+}
+
+static NONE: Numbers = Numbers([0; 1024]);
 
 impl HostNumbers {
     /// The numbers that are leased.
     pub fn held(&self, transport: Transport) -> &Numbers {
-        &self.held[transport as usize]
+        self.held_bits[transport as usize].as_deref().unwrap_or(&NONE)
     }
 
     /// The numbers that are in quarantine, and perhaps some whose quarantine is over by now.
     pub fn quarantined(&self, transport: Transport) -> &Numbers {
-        &self.quarantined[transport as usize]
-    }
-
-    fn is_empty(&self) -> bool {
-        self.held.iter().chain(&self.quarantined).all(|numbers| numbers.is_empty())
+        self.quarantined_bits[transport as usize].as_deref().unwrap_or(&NONE)
     }
 }
 
@@ -123,8 +132,6 @@ pub struct Leases {
     by_id: HashMap<LeaseId, Arc<Lease>>,
     /// Where in the log leases ended, those without a key and those with one.
     ended: [OrdMap<Sequence, LeaseId>; 2],
-    held: OrdMap<PortKey, LeaseId>,
-    quarantined: OrdMap<PortKey, Arc<Quarantine>>,
     quarantine_ends: OrdSet<(Time, PortKey)>,
     of_node: HashMap<NodeId, OrdSet<LeaseId>>,
     of_requester: HashMap<RequesterId, OrdSet<LeaseId>>,
@@ -148,12 +155,29 @@ impl Leases {
 
     /// The lease that holds a number.
     pub fn holding(&self, key: &PortKey) -> Option<&Arc<Lease>> {
-        self.held.get(key).and_then(|id| self.by_id.get(id))
+        self.by_id.get(self.hosts.get(&key.host)?.held.get(&(key.port, key.transport))?)
     }
 
     /// What is leased, by host, number and transport.
-    pub fn held(&self) -> &OrdMap<PortKey, LeaseId> {
-        &self.held
+    pub fn held(
+        &self,
+        (after, before): (Bound<PortKey>, Bound<PortKey>),
+    ) -> impl DoubleEndedIterator<Item = (PortKey, LeaseId)> {
+        let host = |bound: &Bound<PortKey>| match bound {
+            Bound::Included(key) | Bound::Excluded(key) => Bound::Included(key.host.clone()),
+            Bound::Unbounded => Bound::Unbounded,
+        };
+        self.hosts.range((host(&after), host(&before))).flat_map(move |(host, numbers)| {
+            let within = |bound: &Bound<PortKey>| match bound {
+                Bound::Included(key) if key.host == *host => Bound::Included((key.port, key.transport)),
+                Bound::Excluded(key) if key.host == *host => Bound::Excluded((key.port, key.transport)),
+                _ => Bound::Unbounded,
+            };
+            let held = numbers.held.range((within(&after), within(&before)));
+            held.map(|((port, transport), id)| {
+                (PortKey { host: host.clone(), port: *port, transport: *transport }, *id)
+            })
+        })
     }
 
     /// Leases that ended, in the order in which they did.
@@ -166,7 +190,8 @@ impl Leases {
 
     /// Why a number is kept back, if its quarantine is not over by `now`.
     pub fn quarantine(&self, key: &PortKey, now: Time) -> Option<&Arc<Quarantine>> {
-        self.quarantined.get(key).filter(|quarantine| quarantine.until > now)
+        let quarantined = &self.hosts.get(&key.host)?.quarantined;
+        quarantined.get(&(key.port, key.transport)).filter(|quarantine| quarantine.until > now)
     }
 
     /// The numbers in quarantine by when it is over, the earliest first.
@@ -215,7 +240,7 @@ impl Leases {
     }
 
     /// The hosts that have leases or numbers in quarantine.
-    pub fn hosts(&self) -> impl Iterator<Item = &HostName> {
+    pub fn hosts(&self) -> impl ExactSizeIterator<Item = &HostName> {
         self.hosts.keys()
     }
 
@@ -223,17 +248,21 @@ impl Leases {
     pub(super) fn things(&self) -> impl Iterator<Item = Thing> + '_ {
         let ended = self.ended().map(|(place, lease)| Thing::EndedLease(lease.clone(), place));
         let held = self.by_id.values().filter(|lease| lease.end.is_none()).map(|lease| Thing::Lease(lease.clone()));
-        let quarantined = self.quarantined.iter();
-        let quarantined =
-            quarantined.map(|(key, quarantine)| Thing::Quarantine(key.clone(), Quarantine::clone(quarantine)));
+        let quarantined = self.hosts.iter().flat_map(|(host, numbers)| {
+            numbers.quarantined.iter().map(|((port, transport), quarantine)| {
+                let key = PortKey { host: host.clone(), port: *port, transport: *transport };
+                Thing::Quarantine(key, Quarantine::clone(quarantine))
+            })
+        });
         ended.chain(held).chain(quarantined)
     }
 
     /// Adds a lease that holds.
     pub(super) fn add(&mut self, lease: Arc<Lease>) {
-        for key in lease.terms.keys() {
-            Arc::make_mut(&mut self.numbers(&key).held[key.transport as usize]).insert(key.port);
-            self.held.insert(key, lease.id);
+        let numbers = self.hosts.entry(lease.terms.host.clone()).or_default();
+        for transport in lease.terms.transports.all() {
+            bits(&mut numbers.held_bits, *transport).insert(lease.terms.port);
+            numbers.held.insert((lease.terms.port, *transport), lease.id);
         }
         if let Some(node) = lease.node {
             self.of_node.entry(node).or_default().insert(lease.id);
@@ -278,11 +307,12 @@ impl Leases {
 
     /// Takes a lease that no longer holds out of everything that finds those that do.
     pub(super) fn end(&mut self, lease: Arc<Lease>, place: Sequence) {
-        for key in lease.terms.keys() {
-            Arc::make_mut(&mut self.numbers(&key).held[key.transport as usize]).remove(key.port);
-            self.held.remove(&key);
-            self.forget_host_if_empty(&key.host);
-        }
+        self.change_numbers(&lease.terms.host, |numbers| {
+            for transport in lease.terms.transports.all() {
+                bits(&mut numbers.held_bits, *transport).remove(lease.terms.port);
+                numbers.held.remove(&(lease.terms.port, *transport));
+            }
+        });
         if let Some(node) = lease.node {
             remove_from(&mut self.of_node, &node, lease.id);
         }
@@ -324,17 +354,24 @@ impl Leases {
     /// Keeps a number back, in the place of an earlier quarantine.
     pub(super) fn quarantine_number(&mut self, key: PortKey, quarantine: Quarantine) {
         self.release_number(&key);
-        Arc::make_mut(&mut self.numbers(&key).quarantined[key.transport as usize]).insert(key.port);
-        self.quarantine_ends.insert((quarantine.until, key.clone()));
-        self.quarantined.insert(key, Arc::new(quarantine));
+        let numbers = self.hosts.entry(key.host.clone()).or_default();
+        bits(&mut numbers.quarantined_bits, key.transport).insert(key.port);
+        let until = quarantine.until;
+        numbers.quarantined.insert((key.port, key.transport), Arc::new(quarantine));
+        self.quarantine_ends.insert((until, key));
     }
 
     /// Ends a number's quarantine, where it is in one.
     pub(super) fn release_number(&mut self, key: &PortKey) {
-        let Some(quarantine) = self.quarantined.remove(key) else { return };
-        self.quarantine_ends.remove(&(quarantine.until, key.clone()));
-        Arc::make_mut(&mut self.numbers(key).quarantined[key.transport as usize]).remove(key.port);
-        self.forget_host_if_empty(&key.host);
+        let number = (key.port, key.transport);
+        let Some(until) = self.hosts.get(&key.host).and_then(|numbers| numbers.quarantined.get(&number)) else {
+            return;
+        };
+        self.quarantine_ends.remove(&(until.until, key.clone()));
+        self.change_numbers(&key.host, |numbers| {
+            numbers.quarantined.remove(&number);
+            bits(&mut numbers.quarantined_bits, key.transport).remove(key.port);
+        });
     }
 
     /// Ends every quarantine that is over.
@@ -346,20 +383,18 @@ impl Leases {
         }
     }
 
-    fn numbers(&mut self, key: &PortKey) -> &mut HostNumbers {
-        self.hosts.entry(key.host.clone()).or_default()
-    }
-
-    fn forget_host_if_empty(&mut self, host: &HostName) {
-        // Looking through the bits costs; what is listed says sooner.
-        let first = PortKey { host: host.clone(), port: 0, transport: Transport::Tcp };
-        let of_host = |found: Option<&PortKey>| found.is_some_and(|key| key.host == *host);
-        let held = of_host(self.held.range(first.clone()..).next().map(|(key, _)| key));
-        if !held && !of_host(self.quarantined.range(first..).next().map(|(key, _)| key)) {
-            debug_assert!(self.hosts.get(host).is_none_or(HostNumbers::is_empty), "{host} is listed nowhere");
+    /// Takes something out of a host's numbers, and forgets the host where nothing is left.
+    fn change_numbers(&mut self, host: &HostName, change: impl FnOnce(&mut HostNumbers)) {
+        let Some(numbers) = self.hosts.get_mut(host) else { return };
+        change(numbers);
+        if numbers.held.is_empty() && numbers.quarantined.is_empty() {
             self.hosts.remove(host);
         }
     }
+}
+
+fn bits(sets: &mut [Option<Arc<Numbers>>; 2], transport: Transport) -> &mut Numbers {
+    Arc::make_mut(sets[transport as usize].get_or_insert_default())
 }
 
 fn remove_from<K: std::hash::Hash + Eq + Clone>(index: &mut HashMap<K, OrdSet<LeaseId>>, key: &K, id: LeaseId) {
@@ -390,7 +425,7 @@ mod tests {
             assert_eq!((numbers.count(band), numbers.contains(band.from())), (1, true));
             assert_eq!(numbers.nth_absent(band, size - 1), None, "{band}");
             numbers.remove(band.from());
-            assert!(numbers.is_empty());
+            assert_eq!(numbers, Numbers::default());
             numbers.extend_band(band);
             assert_eq!((numbers.count(band), numbers.nth_absent(band, 0)), (size, None), "{band}");
         }

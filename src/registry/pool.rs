@@ -3,7 +3,7 @@
 //! Deciding asks the same questions as picking does before it, so that what is offered is what is granted.
 
 use super::state::State;
-use crate::model::{Band, EndCause, HostName, Lease, LeaseId, PortKey, RequesterId, Time, Transport, Transports};
+use crate::model::{Band, EndCause, HostName, Lease, LeaseId, PortKey, RequesterId, Time, Transport, Transports, Ttl};
 use std::collections::HashSet;
 use std::fmt;
 
@@ -21,6 +21,8 @@ pub struct Rules {
     pub bands: Vec<(Option<HostName>, Band)>,
     /// Which numbers never are: of the named host, or of all.
     pub reserved: Vec<(Option<HostName>, Band)>,
+    /// How long a lease lasts that does not say.
+    pub ttl: Ttl,
     /// How many leases one requester may hold; 0: as many as it likes.
     pub leases_per_requester_max: u32,
     /// For how many seconds a number is kept from others after its lease ended.
@@ -96,7 +98,7 @@ impl fmt::Display for Because {
             }
             Because::Reserved => f.write_str("the configuration reserves it (ports.reserved); take another number"),
             Because::InUse(found) => {
-                write!(f, "something that holds no lease uses it ({found}); end that, or take another number")
+                write!(f, "{found}; end what uses it without a lease, or take another number")
             }
         }
     }
@@ -108,7 +110,8 @@ pub fn holder(state: &State, lease: &Lease) -> String {
     let by = lease.terms.allocated_by();
     match (node, lease.terms.process) {
         (Some(node), _) => format!("node {node}"),
-        (None, Some(process)) => format!("process {} of {by}", process.pid),
+        // The program that portserver noted names the process.
+        (None, Some(_)) => by,
         (None, None) => format!("requester {} of {by}", lease.terms.requester),
     }
 }
@@ -161,10 +164,7 @@ impl Search<'_> {
 
     /// The numbers that cannot be had for one of the transports.
     fn taken(&self, state: &State, rules: &Rules, now: Time, transports: Transports) -> Numbers {
-        let mut taken = Numbers::default();
-        for transport in transports.all() {
-            taken.extend(&taken_on(state, rules, now, self.host, *transport));
-        }
+        let mut taken = taken_on(state, rules, now, self.host, transports);
         for key in self.avoid.iter().filter(|key| key.host == *self.host) {
             if transports.all().contains(&key.transport) {
                 taken.insert(key.port);
@@ -231,20 +231,23 @@ impl Search<'_> {
     /// Why there is none, for a refusal.
     pub fn shortage(&self, state: &State, rules: &Rules, now: Time) -> Shortage {
         let bands = self.bands(rules);
-        let count = |numbers: &dyn Fn(Transport) -> Numbers| {
-            let mut all = Numbers::default();
-            self.transports.all().iter().for_each(|transport| all.extend(&numbers(*transport)));
-            bands.iter().map(|band| all.count(*band)).sum()
-        };
-        let host = state.leases.host(self.host);
+        let (mut leased, mut reserved, mut quarantined) = Default::default();
+        reserve(&mut reserved, rules, self.host);
+        for transport in self.transports.all() {
+            if let Some(numbers) = state.leases.host(self.host) {
+                Numbers::extend(&mut leased, numbers.held(*transport));
+            }
+            extend_quarantined(&mut quarantined, state, now, self.host, *transport);
+        }
         let ends = state.leases.quarantine_ends().iter().take(LOOKED_THROUGH_MAX);
         let mut ends = ends.filter(|(until, key)| {
             *until > now && key.host == *self.host && bands.iter().any(|band| band.contains(key.port))
         });
         Shortage {
             size: bands.iter().map(|band| band.size()).sum(),
-            leased: count(&|transport| host.map(|host| host.held(transport).clone()).unwrap_or_default()),
-            quarantined: count(&|transport| quarantined_on(state, now, self.host, transport)),
+            leased: bands.iter().map(|band| leased.count(*band)).sum(),
+            reserved: bands.iter().map(|band| reserved.count(*band)).sum(),
+            quarantined: bands.iter().map(|band| quarantined.count(*band)).sum(),
             next_at: ends.next().map(|(until, _)| *until),
             bands,
         }
@@ -260,6 +263,8 @@ pub struct Shortage {
     pub size: u32,
     /// How many of them are leased.
     pub leased: u32,
+    /// How many of them the configuration keeps out.
+    pub reserved: u32,
     /// How many of them are kept back.
     pub quarantined: u32,
     /// When the next of those comes back; `None` where that is not known.
@@ -282,32 +287,36 @@ fn any(taken: &Numbers, bands: &[Band], random: &mut dyn FnMut(u32) -> u32) -> O
     None
 }
 
-/// The numbers whose quarantine is not over.
-fn quarantined_on(state: &State, now: Time, host: &HostName, transport: Transport) -> Numbers {
-    let Some(numbers) = state.leases.host(host) else { return Numbers::default() };
-    let mut quarantined = numbers.quarantined(transport).clone();
+/// Adds the numbers whose quarantine is not over.
+fn extend_quarantined(numbers: &mut Numbers, state: &State, now: Time, host: &HostName, transport: Transport) {
+    let Some(of_host) = state.leases.host(host) else { return };
     // What is over is taken out by the next change; until then it is looked past.
-    for (_, key) in state.leases.quarantine_ends().iter().take_while(|(until, _)| *until <= now) {
-        if key.host == *host && key.transport == transport {
-            quarantined.remove(key.port);
+    let over = state.leases.quarantine_ends().iter().take_while(|(until, _)| *until <= now).map(|(_, key)| key);
+    let mut over = over.filter(|key| key.host == *host && key.transport == transport).peekable();
+    if over.peek().is_none() {
+        return numbers.extend(of_host.quarantined(transport));
+    }
+    let mut quarantined = of_host.quarantined(transport).clone();
+    over.for_each(|key| quarantined.remove(key.port));
+    numbers.extend(&quarantined);
+}
+
+/// The numbers that cannot be had for one of the transports.
+fn taken_on(state: &State, rules: &Rules, now: Time, host: &HostName, transports: Transports) -> Numbers {
+    let mut taken = Numbers::default();
+    for transport in transports.all() {
+        if let Some(numbers) = state.leases.host(host) {
+            taken.extend(numbers.held(*transport));
         }
+        extend_quarantined(&mut taken, state, now, host, *transport);
     }
-    quarantined
-}
-
-fn reserved_on(rules: &Rules, host: &HostName) -> Numbers {
-    let mut reserved = Numbers::default();
-    rules.reserved(host).for_each(|band| reserved.extend_band(band));
-    reserved
-}
-
-fn taken_on(state: &State, rules: &Rules, now: Time, host: &HostName, transport: Transport) -> Numbers {
-    let mut taken = quarantined_on(state, now, host, transport);
-    if let Some(numbers) = state.leases.host(host) {
-        taken.extend(numbers.held(transport));
-    }
-    taken.extend(&reserved_on(rules, host));
+    reserve(&mut taken, rules, host);
     taken
+}
+
+/// Adds the numbers that the configuration keeps out.
+fn reserve(numbers: &mut Numbers, rules: &Rules, host: &HostName) {
+    rules.reserved(host).for_each(|band| numbers.extend_band(band));
 }
 
 /// A band on one host, and how full it is for one transport.
@@ -337,11 +346,13 @@ pub fn pools(state: &State, rules: &Rules, now: Time) -> Vec<Pool> {
     hosts.dedup();
     let mut pools = Vec::new();
     for host in hosts {
-        let reserved = reserved_on(rules, host);
+        let mut reserved = Numbers::default();
+        reserve(&mut reserved, rules, host);
         for transport in [Transport::Tcp, Transport::Udp] {
             let held = state.leases.host(host).map(|numbers| numbers.held(transport).clone()).unwrap_or_default();
-            let quarantined = quarantined_on(state, now, host, transport);
-            let taken = taken_on(state, rules, now, host, transport);
+            let mut quarantined = Numbers::default();
+            extend_quarantined(&mut quarantined, state, now, host, transport);
+            let taken = taken_on(state, rules, now, host, Transports::One(transport));
             for band in rules.bands(host) {
                 pools.push(Pool {
                     host: host.clone(),

@@ -1,7 +1,7 @@
 //! A refusal: `decide`'s other normal answer. Nothing changed.
 
 use super::pool::{Because, Shortage};
-use crate::model::{Band, HostName, LeaseId, NodeId, NodeName, RequesterId, Time, Transports};
+use crate::model::{Band, EndCause, HostName, LeaseId, NodeId, NodeName, RequesterId, Time, Transports};
 
 /// Why a command was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,9 +61,10 @@ pub enum Refusal {
     },
     /// None of the numbers in question can be had.
     #[error(
-        "no port is free ({transports}) on {host} in {}: of {} numbers {} are leased and {} are kept back{}; release \
-         some, ask for another range, or widen ports.bands (`ports` lists who holds them)",
-        bands(&shortage.bands), shortage.size, shortage.leased, shortage.quarantined, next(shortage.next_at)
+        "no port is free ({transports}) on {host} in {}: of {} numbers {} are leased, {} are reserved and {} are kept \
+         back{}; release some, ask for another range, or widen ports.bands (`ports` lists who holds them)",
+        bands(&shortage.bands), shortage.size, shortage.leased, shortage.reserved, shortage.quarantined,
+        next(shortage.next_at)
     )]
     PortExhausted {
         /// The host.
@@ -85,9 +86,17 @@ pub enum Refusal {
     },
     /// Consecutive numbers are wanted, and some of the ports are held already.
     #[error(
-        "some of the ports are held already, under their keys, and others are not: release those, or ask without contiguous"
+        "some of the ports are held already, under their keys, and not in a row with the others: release those, or ask without contiguous"
     )]
-    PartlyHeld,
+    HeldApart,
+    /// Leases name as many hosts as they may.
+    #[error("leases already name {max} hosts, and {host} is none of them: release those of hosts that are gone")]
+    TooManyHosts {
+        /// The host.
+        host: HostName,
+        /// How many there may be.
+        max: usize,
+    },
     /// No lease has this id.
     #[error("no lease has the id {lease}: it never was one, or it ended long ago")]
     LeaseNotFound {
@@ -95,9 +104,7 @@ pub enum Refusal {
         lease: LeaseId,
     },
     /// The lease no longer holds.
-    #[error(
-        "the lease {lease} on port {port} ended at {at}: {cause}; allocate again (with a key, the same number is tried first)"
-    )]
+    #[error("the lease {lease} on port {port} ended at {at}: {cause}; {}", instead(cause))]
     LeaseEnded {
         /// The lease.
         lease: LeaseId,
@@ -106,7 +113,7 @@ pub enum Refusal {
         /// When it ended.
         at: Time,
         /// Why.
-        cause: String,
+        cause: EndCause,
     },
     /// The lease is somebody else's.
     #[error("the lease {lease} on port {port} is not yours: {holder} holds it")]
@@ -170,6 +177,13 @@ pub enum Refusal {
         /// Its number.
         port: u16,
     },
+}
+
+fn instead(cause: &EndCause) -> String {
+    match cause {
+        EndCause::Rebound { replacement, .. } => format!("use the lease {replacement}"),
+        _ => "allocate again (with a key, the same number is tried first)".to_owned(),
+    }
 }
 
 fn bands(bands: &[Band]) -> String {

@@ -80,6 +80,20 @@ pub(super) fn node_by(name_or_id: &str) -> Value {
     }
 }
 
+/// A node's id. One that is given is not looked up: a node may be waited for that registers later, and one that is
+/// gone still has its history.
+pub(super) async fn node_id(client: &Client, name_or_id: &str) -> Result<Value, Error> {
+    let mut by = node_by(name_or_id);
+    if by["id"].is_string() {
+        return Ok(by["id"].take());
+    }
+    let mut answer: Value = client.query("query($by: NodeBy!) { node(by: $by) { id } }", json!({"by": by})).await?;
+    match answer["node"]["id"].take() {
+        Value::Null => Err(Error::NotFound { thing: "node", name: name_or_id.to_owned() }),
+        id => Ok(id),
+    }
+}
+
 /// Asks for one field with one answer; null where the registry knows no such thing.
 async fn ask(client: &Client, document: &str, variables: Value, field: &str) -> Result<Value, Error> {
     let mut answer: Value = client.query(document, variables).await?;

@@ -16,6 +16,7 @@ const QUERY: &str = "query($by: NodeBy!) { node(by: $by) {
     trust { state score validated validatorIds failureModes lifecycle }
     contract { hash name version publishes subscribes deadLetters dependencies { name kind target description required } }
     tools(first: 200) { nodes { id name version description } totalCount }
+    ports { port host protocol purpose expiresAt }
     inboundPorts { name protocol port topic endpointUri }
     outboundPorts { name protocol port topic endpointUri }
     upstream { id name status }
@@ -58,6 +59,7 @@ pub(super) fn sheet(node: &Value) -> Sheet {
     sheet.list("Topics published", &topics(node, "/contract/publishes", "/outboundPorts"));
     sheet.list("Topics subscribed", &topics(node, "/contract/subscribes", "/inboundPorts"));
     sheet.list("Dead letters to", &texts(node, "/contract/deadLetters"));
+    sheet.table("Leased ports", &leases(list(node, "/ports")));
     sheet.table("Inbound ports", &ports(list(node, "/inboundPorts")));
     sheet.table("Outbound ports", &ports(list(node, "/outboundPorts")));
     sheet.table("Dependencies", &dependencies(list(node, "/contract/dependencies")));
@@ -94,6 +96,15 @@ fn topics(node: &Value, promised: &str, ports: &str) -> Vec<String> {
     topics.sort();
     topics.dedup();
     topics
+}
+
+fn leases(leases: &[Value]) -> Table {
+    let mut table = Table::new(&["PORT", "HOST", "PROTOCOL", "PURPOSE", "EXPIRES"]);
+    for lease in leases {
+        let [port, host, protocol, purpose] = ["/port", "/host", "/protocol", "/purpose"].map(|at| text(lease, at));
+        table.row([port, host, protocol, purpose, time(lease, "/expiresAt")]);
+    }
+    table
 }
 
 fn ports(ports: &[Value]) -> Table {

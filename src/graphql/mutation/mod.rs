@@ -41,7 +41,8 @@ impl RegistrationMutation {
         let correlation_id = input.correlation_id.take();
         // Ids are drawn here, at the door: deciding is a function of what it is given.
         #[expect(clippy::disallowed_methods, reason = "the one place where node ids are drawn")]
-        let register = input.read(Uuid::new_v4(), &services.bounds, &services.views.current())?;
+        let mut register = input.read(Uuid::new_v4(), &services.bounds, &services.views.current())?;
+        register.principal = ctx.data::<Caller>()?.actor.principal.clone();
         let outcome = submit(ctx, Command::Register(Box::new(register)), correlation_id).await?;
         match outcome.answer {
             Answer::Registered(registered) => {

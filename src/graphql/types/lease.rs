@@ -16,6 +16,8 @@ use crate::registry::pool::Pool;
 use async_graphql::{Enum, InputObject, Object, Result, SimpleObject};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use std::cmp::Reverse;
+use std::ops::Bound;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -225,7 +227,7 @@ impl Key for PortKey {
     }
 }
 
-/// A page of leases: those that hold by host and number, others in the order in which they ended.
+/// A page of leases: those that hold by host and number, others from the latest end on.
 pub(in crate::graphql) fn list(
     view: &View,
     ports: &Ports,
@@ -236,40 +238,41 @@ pub(in crate::graphql) fn list(
     let lease = |lease: &Arc<model::Lease>| PortLease { view: view.clone(), lease: lease.clone() };
     let (of_count, matches_too) = (view.clone(), matches.clone());
     if filter.status.unwrap_or_default() != LeaseStatus::Active {
-        let page: Page<(Sequence, LeaseId)> = args.page()?;
+        let page: Page<(Reverse<Sequence>, LeaseId)> = args.page()?;
         let total = total(move || of_count.leases.ended().filter(|(_, lease)| matches_too(lease)).count());
-        let ended = view.leases.ended().map(|(place, lease)| ((place, lease.id), lease));
+        let ended = view.leases.ended().rev().map(|(place, lease)| ((Reverse(place), lease.id), lease));
         let ended = ended.filter(|(key, _)| {
             page.after.as_ref().is_none_or(|after| key > after) && page.before.as_ref().is_none_or(|end| key < end)
         });
         return Ok(page.take(ended.filter(|(_, of)| matches(of)).map(|(key, of)| (key, lease(of))), total));
     }
     let page: Page<PortKey> = args.page()?;
-    let total = total(move || held(&of_count, ..).filter(|(_, lease)| matches_too(lease)).count());
+    let all = (Bound::Unbounded, Bound::Unbounded);
+    let total = total(move || held(&of_count, all.clone()).filter(|(_, lease)| matches_too(lease)).count());
     let Some(bounds) = page.bounds() else { return Ok(page.take(std::iter::empty(), total)) };
-    let within = held(view, bounds).filter(|(_, of)| matches(of)).map(|(key, of)| (key.clone(), lease(of)));
+    let within = held(view, bounds).filter(|(_, of)| matches(of)).map(|(key, of)| (key, lease(of)));
     Ok(page.take(within, total))
 }
 
 /// The leases that hold, each once: one for both transports is listed under the first.
 fn held(
     view: &View,
-    bounds: impl std::ops::RangeBounds<PortKey>,
-) -> impl DoubleEndedIterator<Item = (&PortKey, &Arc<model::Lease>)> {
-    view.leases.held().range(bounds).filter_map(|(key, id)| {
-        let lease = view.leases.get(*id)?;
+    bounds: (Bound<PortKey>, Bound<PortKey>),
+) -> impl DoubleEndedIterator<Item = (PortKey, &Arc<model::Lease>)> {
+    view.leases.held(bounds).filter_map(|(key, id)| {
+        let lease = view.leases.get(id)?;
         (lease.terms.transports.all().first() == Some(&key.transport)).then_some((key, lease))
     })
 }
 
-impl Key for (Sequence, LeaseId) {
+impl Key for (Reverse<Sequence>, LeaseId) {
     const TAG: char = 'q';
     fn write(&self) -> String {
-        format!("{}\n{}", self.0, self.1)
+        format!("{}\n{}", self.0.0, self.1)
     }
     fn read(text: &str) -> Option<Self> {
         let (place, id) = text.split_once('\n')?;
-        Some((Sequence(place.parse().ok()?), LeaseId(id.parse().ok()?)))
+        Some((Reverse(Sequence(place.parse().ok()?)), LeaseId(id.parse().ok()?)))
     }
 }
 
@@ -347,7 +350,8 @@ pub struct AllocateInput {
     program: Option<String>,
     /// What the port is for, in words.
     purpose: Option<String>,
-    /// Seconds until the lease lapses unless it is renewed; the configuration's when absent.
+    /// Seconds until the lease lapses unless it is renewed; when absent, the configuration's, or for one still held under
+    /// the key its own.
     ttl_seconds: Option<i32>,
     /// Names this use within the requester and host: asking again with the same key returns the lease still held,
     /// renewed, and after it has ended the same number where it can be had.
@@ -391,7 +395,7 @@ impl AllocateInput {
         wanted.topics = topics(&field("topics"), self.topics.unwrap_or_default())?;
         wanted.program = name(&field("program"), self.program, NAME_LEN_MAX)?;
         wanted.purpose = name(&field("purpose"), self.purpose, TEXT_LEN_MAX)?;
-        wanted.ttl = Some(lifetime(&field("ttlSeconds"), self.ttl_seconds, bounds)?.unwrap_or(bounds.lease_ttl));
+        wanted.ttl = lifetime(&field("ttlSeconds"), self.ttl_seconds, bounds)?;
         wanted.key = name(&field("key"), self.key, NAME_LEN_MAX)?;
         wanted.range = range;
         wanted.preferred = self.preferred_port.map(|port| number(&field("preferredPort"), port)).transpose()?;

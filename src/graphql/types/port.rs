@@ -4,6 +4,7 @@ use super::super::View;
 use super::super::error::invalid;
 use super::lease::PortLease;
 use crate::model::{self, LeaseId, NAME_LEN_MAX, TopicName};
+use crate::registry::pool;
 use async_graphql::{Enum, InputObject, Object, Result};
 use uuid::Uuid;
 
@@ -50,12 +51,14 @@ impl NodePort {
     }
     /// The port number, 1 to 65535; null where there is none.
     async fn port(&self) -> Option<i32> {
-        let leased = || Some(self.view.leases.get(self.port.lease?)?.terms.port);
-        self.port.port.or_else(leased).map(i32::from)
+        let leased = self.port.lease.and_then(|lease| pool::latest(&self.view, lease));
+        leased.map(|lease| lease.terms.port).or(self.port.port).map(i32::from)
     }
-    /// The lease that promises the number; null where the node named none, or it ended long ago.
+    /// The lease that promises the number, or the one that took its place; null where the node named none, or it ended
+    /// long ago.
     async fn lease(&self) -> Option<PortLease> {
-        PortLease::by_id(&self.view, self.port.lease?)
+        let lease = pool::latest(&self.view, self.port.lease?)?;
+        Some(PortLease { view: self.view.clone(), lease: lease.clone() })
     }
     /// The topic; null for what is no place on a bus.
     async fn topic(&self) -> Option<&str> {

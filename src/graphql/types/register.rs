@@ -220,6 +220,7 @@ impl RegisterInput {
         let tool_version = tool_version.unwrap_or_else(Version::unstated);
         let declare_only = self.declare_only.unwrap_or(false);
         Ok(Register {
+            principal: model::Actor::anonymous(None).principal,
             id: self.id.map(NodeId),
             fresh_id: NodeId(fresh_id),
             name: name.map_err(|error| invalid("name", error))?,

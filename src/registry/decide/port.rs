@@ -17,12 +17,24 @@ use std::sync::Arc;
 /// The most leases that one command takes from processes that are gone.
 const ENDED_AT_ONCE_MAX: usize = 1_000;
 
+/// The most hosts that leases name: each costs memory, and anybody can name any.
+const HOSTS_MAX: usize = 1_000;
+
 /// What is already held for a wish: by the request's name, else by the use's.
 pub enum Held<'a> {
     /// The same request was answered with this lease.
     Answered(&'a Arc<Lease>),
     /// The requester still holds this lease for the same use.
     Named(&'a Arc<Lease>),
+}
+
+impl Held<'_> {
+    /// The lease.
+    pub fn lease(&self) -> &Lease {
+        match self {
+            Held::Answered(lease) | Held::Named(lease) => lease,
+        }
+    }
 }
 
 /// What the requester already has of what is wanted.
@@ -53,6 +65,9 @@ pub fn held<'a>(state: &'a State, wanted: &Wanted) -> Result<Option<Held<'a>>, R
 pub fn admit(state: &State, rules: &Rules, wanted: &Wanted, granted: usize) -> Result<(), Refusal> {
     if let Some(node) = wanted.node {
         known(state, node)?;
+    }
+    if state.leases.host(&wanted.host).is_none() && state.leases.hosts().len() >= HOSTS_MAX {
+        return Err(Refusal::TooManyHosts { host: wanted.host.clone(), max: HOSTS_MAX });
     }
     let held = state.leases.count_of_requester(wanted.requester);
     let max = rules.leases_per_requester_max as usize;
@@ -94,7 +109,8 @@ pub(super) fn allocate(state: &State, now: Time, allocate: &Allocate) -> Result<
                 changes.extend(conflicts(wanted, &allocate.rules, None));
                 match terms(state, now, wanted, &allocate.rules, None, &mut taken)? {
                     Some(terms) => {
-                        let (lease, node, ttl) = (wanted.id, wanted.node, wanted.ttl);
+                        let default = wanted.process.is_none().then_some(allocate.rules.ttl);
+                        let (lease, node, ttl) = (wanted.id, wanted.node, wanted.ttl.or(default));
                         changes.push(Change::PortAllocated { lease, terms: Arc::new(terms), node, ttl });
                         leases.push(lease);
                     }
@@ -197,12 +213,9 @@ pub fn owned<'a>(state: &'a State, id: LeaseId, owner: &Owner) -> Result<&'a Arc
         let holder = pool::holder(state, lease);
         return Err(Refusal::LeaseNotOwned { lease: id, port: terms.port, holder });
     }
-    match &lease.end {
+    match lease.end.clone() {
         None => Ok(lease),
-        Some(end) => {
-            let (at, cause) = (end.at, end.cause.to_string());
-            Err(Refusal::LeaseEnded { lease: id, port: terms.port, at, cause })
-        }
+        Some(end) => Err(Refusal::LeaseEnded { lease: id, port: terms.port, at: end.at, cause: end.cause }),
     }
 }
 
@@ -267,15 +280,12 @@ pub(super) fn end_of_node<'a>(
 }
 
 /// Makes leases go with the node that names them as places it serves.
-pub(super) fn attach(state: &State, node: NodeId, ports: &[NodePort]) -> Result<Vec<Change>, Refusal> {
+pub(super) fn attach(state: &State, node: NodeId, principal: &str, ports: &[NodePort]) -> Result<Vec<Change>, Refusal> {
     let mut changes: Vec<Change> = Vec::new();
     for port in ports {
         let Some(id) = port.lease else { continue };
-        let lease = state.leases.get(id).ok_or(Refusal::LeaseNotFound { lease: id })?;
-        if let Some(end) = &lease.end {
-            let (at, cause) = (end.at, end.cause.to_string());
-            return Err(Refusal::LeaseEnded { lease: id, port: lease.terms.port, at, cause });
-        }
+        let owner = Owner { principal: principal.to_owned(), requester: None };
+        let lease = owned(state, id, &owner)?;
         if port.port.is_some_and(|number| number != lease.terms.port) {
             return Err(Refusal::LeaseOfAnother { lease: id, port: lease.terms.port, name: port.name.clone() });
         }

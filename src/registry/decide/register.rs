@@ -28,7 +28,7 @@ pub(super) fn decide(state: &State, register: &Register) -> Result<Decision, Ref
         note_unversioned_change(state, known, contract, &mut warnings);
     }
     let served: Vec<_> = declared.inbound.iter().chain(&declared.outbound).cloned().collect();
-    let attached = port::attach(state, id, &port::newly_named(&served, known))?;
+    let attached = port::attach(state, id, &register.principal, &port::newly_named(&served, known))?;
     let moves = node_changes(register, known, id, declared, &mut changes);
     changes.extend(attached);
     let tools_from = changes.len();
