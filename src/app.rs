@@ -15,6 +15,7 @@ use crate::registry::pool::Rules;
 use crate::registry::{keeper, upkeep};
 use axum::serve::ListenerExt;
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -123,10 +124,11 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let started_at = clock.now();
         let engine = open(config, clock.clone(), started_at)?;
+        let rules = config.ports.rules().map_err(|(setting, reason)| StartError::Setting { setting, reason })?;
+        check_host(&engine, &rules)?;
         let grace = Command::GrantGrace { seconds: config.registration.grace_seconds };
         let request = Request { command: grace, actor: Actor::registry(), correlation_id: None };
         engine.handle().submit(request).await?;
-        let rules = config.ports.rules().map_err(|(setting, reason)| StartError::Setting { setting, reason })?;
         let ports = Arc::new(Ports::new(engine.handle(), engine.views().clone(), clock.clone(), rules));
         let services = Services {
             handle: engine.handle(),
@@ -203,7 +205,11 @@ impl PortServing {
             "auto" => PORT_SERVER_USUAL,
             address => address,
         };
-        match PortServer::bind(address) {
+        let bound = match process::boot() {
+            Some(_) => PortServer::bind(address),
+            None => Err(std::io::Error::other("/proc does not tell which start of the machine this is")),
+        };
+        match bound {
             Ok(server) => Ok(Some(server)),
             Err(error) if setting == "auto" => {
                 tracing::warn!(address, %error, "there is no portserver; name another address with --portserver");
@@ -217,7 +223,6 @@ impl PortServing {
     #[cfg(target_os = "linux")]
     fn start(server: Option<PortServer>, ports: &Arc<Ports>, engine: &Engine) -> Self {
         let Some(boot) = process::boot() else {
-            tracing::warn!("/proc does not tell which start of the machine this is: there is no portserver");
             return PortServing::default();
         };
         let mut tasks = vec![tokio::spawn(process::keep(engine.handle(), engine.views().clone(), boot))];
@@ -241,6 +246,22 @@ impl PortServing {
     fn start(_: (), _: &Arc<Ports>, _: &Engine) -> Self {
         PortServing::default()
     }
+}
+
+/// Refuses a new name for this machine while numbers of it are leased under the old one: they would be given again.
+fn check_host(engine: &Engine, rules: &Rules) -> Result<(), StartError> {
+    let state = engine.views().current();
+    let held = state.leases.held((Bound::Unbounded, Bound::Unbounded));
+    // Only this machine's numbers were ever looked at.
+    let ours = |id| state.leases.get(id).filter(|lease| lease.terms.probed).map(|lease| lease.terms.host.clone());
+    let mut elsewhere = held.filter_map(|(_, id)| ours(id)).filter(|host| *host != rules.host);
+    let Some(earlier) = elsewhere.next() else { return Ok(()) };
+    let count = elsewhere.count() + 1;
+    let reason = format!(
+        "is {}, and {count} leases hold numbers of this machine as {earlier}: start with that until they have ended",
+        rules.host
+    );
+    Err(StartError::Setting { setting: "ports.host", reason })
 }
 
 /// Says so where the numbers that are leased are among those that the kernel gives to outgoing connections.

@@ -208,6 +208,8 @@ async fn a_log_of_the_first_layout_is_brought_into_the_present_one() {
     drop(earlier);
     assert!(verify(directory.path()).status.success(), "an earlier layout is read as it is");
     let server = Server::start_in(directory.path(), &[]);
+    let header = fs::read(&path).unwrap();
+    assert_eq!(header[60..64], 2i32.to_be_bytes(), "an earlier version sees at once that it is not its own");
     let allocate = "mutation { allocate(input: {requesterId: \"00000000-0000-4000-8000-000000000001\"}) { id } }";
     let lease = server.query(allocate, Value::Null).await["allocate"]["id"].take();
     let events = "query($lease: UUID!) { events(filter: {leaseId: $lease}) { nodes { type } } nodes { totalCount } }";

@@ -7,15 +7,14 @@ use onex::model::{
     Actor, Band, Change, EndCause, HostName, Lease, LeaseId, LeaseStatus, NodePort, PortProtocol, Process, RegistryId,
     RequestKey, RequesterId, Sequence, Transport, Transports, Ttl,
 };
-use onex::ports::{Asking, Ports};
+use onex::ports::{Asking, Error, Ports};
 use onex::registry::command::{Command, Heartbeat, Owner, Patch, Wanted};
 use onex::registry::decide::Answer;
-use onex::registry::engine::{Error, Outcome};
+use onex::registry::engine::{self, Outcome};
 use onex::registry::pool::{Because, Rules};
 use onex::registry::refusal::Refusal;
 use onex::registry::upkeep;
 use std::net::TcpListener;
-use std::ops::Bound;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -66,7 +65,7 @@ fn leases(outcome: &Outcome) -> Vec<Arc<Lease>> {
 
 fn refused<T: std::fmt::Debug>(result: Result<T, Error>) -> Refusal {
     match result {
-        Err(Error::Refused(refusal)) => refusal,
+        Err(Error::Registry(engine::Error::Refused(refusal))) => refusal,
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -119,6 +118,58 @@ async fn whoever_had_a_number_gets_it_back_during_its_quarantine() {
     let again = allocate(&ports, 1, |wanted| wanted.preferred = Some(20_000)).await;
     assert_ne!(again.id, first.id);
     assert_eq!(registry.state().leases.get(first.id).unwrap().status(), LeaseStatus::Released);
+}
+
+#[tokio::test]
+async fn whoever_insists_on_its_own_numbers_gets_them_back_during_their_quarantine() {
+    let registry = Registry::new();
+    let ports = registry.ports(rules(20_000, 20_003));
+    let insists = |wanted: &mut Wanted| wanted.range = Some(band(20_000, 20_000));
+    let first = allocate(&ports, 1, insists).await;
+    ports.release(asking(), first.id, owner(1)).await.unwrap();
+    let other = refused(try_allocate(&ports, 2, insists).await);
+    assert!(other.to_string().contains("kept back until"), "{other}");
+    let again = allocate(&ports, 1, insists).await;
+    let row = || (0..3).map(|_| wanted(&ports, 1, |_| {})).collect::<Vec<_>>();
+    for lease in leases(&ports.allocate(asking(), row(), true).await.unwrap()) {
+        ports.release(asking(), lease.id, owner(1)).await.unwrap();
+    }
+    ports.release(asking(), again.id, owner(1)).await.unwrap();
+    let others = (0..3).map(|_| wanted(&ports, 2, |_| {})).collect();
+    assert!(matches!(refused(ports.allocate(asking(), others, true).await), Refusal::NoConsecutivePorts { .. }));
+    ports.allocate(asking(), row(), true).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rebind_keeps_the_bad_number_from_others_whatever_the_settings() {
+    let registry = Registry::new();
+    let ports = registry.ports(Rules { conflict_quarantine_seconds: 0, ..rules(20_000, 20_001) });
+    let lease = allocate(&ports, 1, |_| {}).await;
+    ports.rebind(asking(), lease.id, owner(1), "broken".to_owned(), None).await.unwrap();
+    assert!(try_allocate(&ports, 2, |_| {}).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_twin_of_a_request_that_is_under_way_gets_its_answer() {
+    let registry = Registry::new();
+    let ports = Arc::new(registry.ports(rules(20_000, 20_999)));
+    for port in 20_000..20_100 {
+        let twins = (0..4).map(|_| {
+            let ports = ports.clone();
+            tokio::spawn(async move {
+                try_allocate(&ports, 1, |wanted| {
+                    wanted.range = Some(band(port, port));
+                    wanted.request = Some(RequestKey { key: format!("request {port}"), asked: [0; 32] });
+                })
+                .await
+            })
+        });
+        let mut got = Vec::new();
+        for twin in twins.collect::<Vec<_>>() {
+            got.push(twin.await.unwrap().unwrap().id);
+        }
+        assert!(got.windows(2).all(|pair| pair[0] == pair[1]), "{got:?}");
+    }
 }
 
 #[tokio::test]
@@ -192,10 +243,7 @@ async fn a_key_names_one_use_before_and_after_its_lease_ends() {
     registry.clock.turn_seconds(1_000);
     registry.submit(Command::ExpireLapsed).await.unwrap();
     for other in 0..50 {
-        allocate(&ports, 100 + other, |_| {}).await;
-    }
-    if registry.state().leases.held((Bound::Unbounded, Bound::Unbounded)).any(|(key, _)| key.port == first.terms.port) {
-        return;
+        allocate(&ports, 100 + other, |wanted| wanted.range = Some(band(30_000, 30_199))).await;
     }
     let later = allocate(&ports, 1, web).await;
     assert_eq!(later.terms.port, first.terms.port, "the same number where it can be had");
@@ -349,6 +397,17 @@ async fn a_lease_that_a_node_names_as_its_port_goes_with_it() {
     assert_eq!(end_of(&registry, lease.id), Some(EndCause::NodeDeregistered));
     let refusal = registry.register("late", |register| register.inbound = right).await.unwrap_err();
     assert!(matches!(refusal, Refusal::LeaseEnded { .. }), "{refusal}");
+    // A node that had named it hears that the number is no longer its own.
+    let server = registry.register("again", |register| register.ttl = ttl(5)).await.unwrap().node;
+    let lease = allocate(&ports, 1, |wanted| wanted.node = Some(server)).await;
+    let named = Patch::Set(vec![port(None, lease.id)]);
+    registry.register("again", |register| register.inbound = named).await.unwrap();
+    registry.clock.turn_seconds(5);
+    registry.submit(Command::ExpireLapsed).await.unwrap();
+    let offline = refused(try_allocate(&ports, 1, |wanted| wanted.node = Some(server)).await);
+    assert!(matches!(offline, Refusal::NodeOffline { .. }), "{offline}");
+    let registered = registry.register("again", |_| {}).await.unwrap();
+    assert!(registered.warnings[0].contains("no longer promised"), "{:?}", registered.warnings);
 }
 
 #[tokio::test]
@@ -487,9 +546,6 @@ async fn a_number_that_somebody_uses_is_passed_over_and_remembered() {
     );
     let refusal = refused(try_allocate(&ports, 1, here(Some(band(used, used)))).await);
     assert!(refusal.to_string().contains("kept back until"), "{refusal}");
-    drop(listener);
-    registry.clock.turn_seconds(60);
-    assert_eq!(allocate(&ports, 1, here(Some(band(used, used)))).await.terms.port, used);
 }
 
 #[tokio::test]
@@ -521,7 +577,7 @@ async fn many_at_once_empty_a_pool_without_meeting() {
     for task in tasks.collect::<Vec<_>>() {
         match task.await.unwrap() {
             Ok(lease) => got.push(lease.terms.port),
-            Err(Error::Refused(Refusal::PortExhausted { .. })) => without += 1,
+            Err(Error::Registry(engine::Error::Refused(Refusal::PortExhausted { .. }))) => without += 1,
             Err(error) => panic!("{error:?}"),
         }
     }

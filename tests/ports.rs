@@ -181,6 +181,56 @@ async fn another_hosts_numbers_are_leased_unprobed() {
 }
 
 #[tokio::test]
+async fn this_machine_keeps_its_name_while_its_numbers_are_leased() {
+    let directory = tempfile::tempdir().unwrap();
+    let (config, data_dir) = (directory.path().join("onex.toml"), directory.path().join("data"));
+    let server = Server::start_in(&data_dir, &[]);
+    let input = json!({"requesterId": REQUESTER, "ttlSeconds": 600});
+    let lease = server.query(ALLOCATE, json!({"input": input})).await["allocate"].take();
+    assert!(server.stop().success());
+    let renamed = ["--config", config.to_str().unwrap()];
+    std::fs::write(&config, "[ports]\nhost = \"build-1\"\n").unwrap();
+    let (_, said) = Server::try_start_in(&data_dir, &renamed).err().expect("refused");
+    assert!(said.contains("ports.host") && said.contains("as localhost"), "{said}");
+    let server = Server::start_in(&data_dir, &[]);
+    server.query("mutation($id: UUID!) { release(input: {leaseId: $id}) { id } }", json!({"id": lease["id"]})).await;
+    assert!(server.stop().success());
+    let server = Server::start_in(&data_dir, &renamed);
+    let input = json!({"requesterId": REQUESTER, "host": "localhost"});
+    let allocate = "mutation($input: AllocateInput!) { allocate(input: $input) { host probed } }";
+    let lease = server.query(allocate, json!({"input": input})).await["allocate"].take();
+    assert_eq!(lease, json!({"host": "build-1", "probed": true}));
+}
+
+/// A registry that cannot open files knows nothing of processes and ports: it takes nothing away, and blames no number.
+#[tokio::test]
+async fn a_registry_out_of_file_handles_takes_no_lease_away_and_keeps_no_number_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let PortServer { server, name } = PortServer::start_in(directory.path(), &fresh_name());
+    let process = Idler::start();
+    let port = u64::from(pick_for(&name, process.0.id()).expect("a port"));
+    let client = server.client();
+    // Connected before the handles are gone, and kept.
+    let count = "{ portPools { quarantined } registry { counts { activeLeases } } }";
+    let counted: Value = client.query(count, Value::Null).await.unwrap();
+    assert_eq!(counted["registry"]["counts"]["activeLeases"], 1);
+    // What is open stays open, and nothing more can be opened.
+    let limit = Command::new("prlimit").args(["--pid", &server.pid().to_string(), "--nofile=3:"]).status().unwrap();
+    assert!(limit.success());
+    let input = json!({"requesterId": REQUESTER});
+    let refused = client.query::<Value>(ALLOCATE, json!({"input": input})).await;
+    let Err(onex::client::Error::Refused { code, .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!(code.as_deref(), Some("UNAVAILABLE"));
+    eventually("processes were looked at in vain", async || {
+        server.said().contains("cannot be looked at").then_some(())
+    })
+    .await;
+    let counted: Value = client.query(count, Value::Null).await.unwrap();
+    assert_eq!(counted["registry"]["counts"]["activeLeases"], 1, "the process lives and holds {port}");
+    assert_eq!(counted["portPools"], json!([{"quarantined": 0}, {"quarantined": 0}]));
+}
+
+#[tokio::test]
 async fn a_process_holds_what_portserver_gave_it_until_it_is_gone() {
     let directory = tempfile::tempdir().unwrap();
     let PortServer { server, name } = PortServer::start_in(directory.path(), &fresh_name());

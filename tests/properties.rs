@@ -7,7 +7,7 @@ use onex::log::Log;
 use onex::log::memory::MemoryLog;
 use onex::log::sqlite::SqliteLog;
 use onex::model::{
-    Actor, Band, HostName, LeaseId, Lifecycle, NodeId, NodeName, PortKey, PortProtocol, Process, RegistryId,
+    Actor, Band, HostName, LeaseId, Lifecycle, NodeId, NodeName, NodePort, PortKey, PortProtocol, Process, RegistryId,
     RequestKey, RequesterId, Sequence, ToolKey, ToolName, Transport, Transports, TrustState, Ttl, ValidatorId, Version,
 };
 use onex::registry::apply;
@@ -36,6 +36,7 @@ struct Step {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a run has some dozens of them")]
 enum Action {
     Register {
         name: usize,
@@ -45,6 +46,7 @@ enum Action {
         ttl: Option<u32>,
         live: bool,
         extra: Extra,
+        lease: Option<usize>,
     },
     Heartbeat {
         node: usize,
@@ -247,8 +249,9 @@ fn action() -> impl Strategy<Value = Action> {
         prop::option::of(1..20u32),
         any::<bool>(),
         extra(),
+        prop::option::weighted(0.3, 0..9usize),
     )
-        .prop_map(|(name, by_id, contract, tools, ttl, live, extra)| Action::Register {
+        .prop_map(|(name, by_id, contract, tools, ttl, live, extra, lease)| Action::Register {
             name,
             by_id,
             contract,
@@ -256,6 +259,7 @@ fn action() -> impl Strategy<Value = Action> {
             ttl,
             live,
             extra,
+            lease,
         });
     prop_oneof![
         6 => register,
@@ -319,7 +323,7 @@ impl Action {
         let id = |at: usize| state.node_by_name(NAMES[at]).map_or(fresh_id, |node| node.id);
         let named = |list: &[usize]| list.iter().map(|at| NAMES[*at].to_owned()).collect::<Vec<_>>();
         match self {
-            Action::Register { name, by_id, contract, tools, ttl, live, extra } => {
+            Action::Register { name, by_id, contract, tools, ttl, live, extra, lease: at } => {
                 let mut register = Register::named(fresh_id, NodeName::try_new(NAMES[*name]).ok());
                 register.id = by_id.map(id);
                 register.contract = contract.as_ref().map(Document::read);
@@ -330,6 +334,7 @@ impl Action {
                 };
                 register.ttl = ttl.and_then(Ttl::from_seconds).map_or(Patch::Keep, Patch::Set);
                 register.declare_only = !live;
+                register.inbound = at.map_or(Patch::Keep, |at| Patch::Set(vec![served(lease(state, at))]));
                 let given = |value: Option<Vec<String>>| match value {
                     Some(value) => Patch::Set(value),
                     None if extra.clears => Patch::Clear,
@@ -349,7 +354,7 @@ impl Action {
             Action::Allocate { wanted } => {
                 let ids = (0u128..).map(|at| NodeId(Uuid::from_u128(fresh_id.0.as_u128() + (at << 80))));
                 let wanted = wanted.iter().zip(ids).map(|(want, id)| want.read(id, state)).collect();
-                Command::Allocate(Box::new(Allocate { wanted, rules: rules() }))
+                Command::Allocate(Box::new(Allocate { wanted, contiguous: false, rules: rules() }))
             }
             Action::Renew { lease: at, ttl } => {
                 Command::Renew { lease: lease(state, *at), owner: owner(None), ttl: ttl.and_then(Ttl::from_seconds) }
@@ -393,6 +398,11 @@ impl Action {
             Action::Grace => Command::GrantGrace { seconds: 3 },
         }
     }
+}
+
+fn served(lease: LeaseId) -> NodePort {
+    let (name, protocol) = ("api".to_owned(), PortProtocol::Tcp);
+    NodePort { name, protocol, port: None, lease: Some(lease), topic: None, bus: None, endpoint_uri: None }
 }
 
 fn owner(requester: Option<RequesterId>) -> Owner {

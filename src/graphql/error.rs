@@ -5,6 +5,7 @@
 
 use crate::contracts::Invalid;
 use crate::model::EndCause;
+use crate::ports;
 use crate::registry::pool::Because;
 use crate::registry::refusal::Refusal;
 use crate::registry::{engine, graph, view, watch};
@@ -43,7 +44,7 @@ pub enum ErrorCode {
     LeaseExpired,
     /// The lease is somebody else's.
     LeaseNotOwned,
-    /// The requester holds as much as it may.
+    /// The requester holds as many leases as it may, or leases name as many hosts as they may.
     QuotaExceeded,
     /// The place asked for is no longer kept; `details.oldest` names the oldest that is.
     CursorExpired,
@@ -138,7 +139,15 @@ pub(super) fn refusal(refusal: &Refusal) -> Error {
         }
         _ => port_refusal(refusal),
     };
-    refuse(code, refusal.to_string(), details)
+    let mut error = refuse(code, refusal.to_string(), details);
+    if let Refusal::PortUnavailable { because, .. } = refusal
+        && **because == Because::Reserved
+        && let Some(extensions) = &mut error.extensions
+    {
+        // Unlike other numbers, it will not be had later either.
+        extensions.set("retryable", false);
+    }
+    error
 }
 
 fn port_refusal(refusal: &Refusal) -> (ErrorCode, serde_json::Value) {
@@ -153,7 +162,7 @@ fn port_refusal(refusal: &Refusal) -> (ErrorCode, serde_json::Value) {
                     details["until"] = json!(until.map(|until| until.to_string()));
                 }
                 Because::Quarantined { until, .. } => details["until"] = json!(until.to_string()),
-                Because::Reserved | Because::InUse(_) => {}
+                Because::Reserved | Because::InUse(_) | Because::Claimed => {}
             }
             (ErrorCode::PortUnavailable, details)
         }
@@ -179,6 +188,12 @@ fn port_refusal(refusal: &Refusal) -> (ErrorCode, serde_json::Value) {
         Refusal::QuotaExceeded { requester, held, max } => {
             (ErrorCode::QuotaExceeded, json!({ "requesterId": requester.0, "held": held, "max": max }))
         }
+        Refusal::LeaseOfAnotherKind { lease, name, .. } => {
+            (ErrorCode::InvalidArgument, json!({ "leaseId": lease.0, "name": name }))
+        }
+        Refusal::NodeOffline { node, name } => {
+            (ErrorCode::InvalidArgument, json!({ "nodeId": node.0, "name": name.as_str() }))
+        }
         Refusal::LeaseOfAnother { lease, port, name } => {
             (ErrorCode::InvalidArgument, json!({ "leaseId": lease.0, "port": port, "name": name }))
         }
@@ -189,6 +204,16 @@ fn port_refusal(refusal: &Refusal) -> (ErrorCode, serde_json::Value) {
             (ErrorCode::AlreadyExists, json!({ "key": key, "leaseId": lease.0, "port": port }))
         }
         _ => (ErrorCode::InvalidArgument, json!({})),
+    }
+}
+
+pub(super) fn ports(error: ports::Error) -> Error {
+    match error {
+        ports::Error::Registry(error) => engine(error),
+        ports::Error::Blind(ref source) => {
+            tracing::error!(error = source as &dyn std::error::Error, "a port number could not be looked at");
+            refuse(ErrorCode::Unavailable, error.to_string(), json!({}))
+        }
     }
 }
 

@@ -24,6 +24,21 @@ pub enum PortProtocol {
 }
 
 impl PortProtocol {
+    /// The protocol's name: the same for ever, unlike the variant's.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PortProtocol::Tcp => "tcp",
+            PortProtocol::Udp => "udp",
+            PortProtocol::Zmq => "zmq",
+            PortProtocol::Ipc => "ipc",
+            PortProtocol::Jetstream => "jetstream",
+            PortProtocol::Redis => "redis",
+            PortProtocol::Grpc => "grpc",
+            PortProtocol::Http => "http",
+            PortProtocol::Websocket => "websocket",
+        }
+    }
+
     /// What carries it; `None` for what has no port numbers.
     pub fn transport(self) -> Option<Transport> {
         match self {
@@ -98,6 +113,8 @@ pub struct InvalidHostName;
 impl HostName {
     /// A name or address in lower case: 1 to 253 letters, digits, `-`, `.`, `_` or `:`.
     pub fn try_new(text: &str) -> Result<Self, InvalidHostName> {
+        // A name that ends in a dot is the same, said to be whole.
+        let text = text.strip_suffix('.').unwrap_or(text);
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
         if text.is_empty() || text.len() > 253 || !text.bytes().all(allowed) {
             return Err(InvalidHostName);
@@ -112,7 +129,11 @@ impl HostName {
 
     /// Whether this names whatever machine the speaker is on.
     pub fn is_loopback(&self) -> bool {
-        &*self.0 == "localhost" || self.0.parse::<core::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        let named = ["localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"].contains(&&*self.0);
+        let address = self.0.parse::<core::net::IpAddr>().map(|address| address.to_canonical());
+        named
+            || self.0.ends_with(".localhost")
+            || address.is_ok_and(|address| address.is_loopback() || address.is_unspecified())
     }
 }
 
@@ -406,7 +427,9 @@ mod tests {
         for wrong in ["", "a b", "a\n", "ä", &"a".repeat(254)] {
             assert_eq!(HostName::try_new(wrong), Err(InvalidHostName), "{wrong}");
         }
-        for loopback in ["localhost", "127.0.0.1", "127.3.2.1", "::1"] {
+        for loopback in
+            ["localhost", "LocalHost.", "a.localhost", "127.0.0.1", "127.3.2.1", "::1", "::ffff:127.0.0.1", "0.0.0.0"]
+        {
             assert!(HostName::try_new(loopback).unwrap().is_loopback(), "{loopback}");
         }
         assert!(!HostName::try_new("build-2").unwrap().is_loopback());

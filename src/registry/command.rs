@@ -229,6 +229,8 @@ pub struct Heartbeat {
 pub struct Allocate {
     /// Each of them; the caller gets all or none.
     pub wanted: Vec<Wanted>,
+    /// Whether the numbers are to be consecutive, in this order.
+    pub contiguous: bool,
     /// What the configuration says.
     pub rules: Arc<Rules>,
 }

@@ -221,12 +221,12 @@ impl Writer {
     }
 
     /// Takes what else is coming, until there is as much as last time: who was answered then may well ask again, and few
-    /// large batches serve all sooner than many small ones. Goes on as long as more come, and no longer than the last
-    /// batch took to store; whoever is alone does not wait.
+    /// large batches serve all sooner than many small ones. Goes on as long as more come, for about as long as the last
+    /// batch took to store at most; whoever is alone does not wait, nor does anybody where nothing had to be stored.
     fn gather(&mut self, messages: &mut Vec<Message>) {
         #[expect(clippy::disallowed_methods, reason = "how long to wait, not what is decided")]
         let begun = Instant::now();
-        while messages.len() < self.last_len {
+        while messages.len() < self.last_len && begun.elapsed() < self.storing {
             let before = messages.len();
             thread::sleep(GATHER_STEP);
             while messages.len() < self.batch_len_max
@@ -234,7 +234,7 @@ impl Writer {
             {
                 messages.push(message);
             }
-            if messages.len() == before || begun.elapsed() >= self.storing {
+            if messages.len() == before {
                 break;
             }
         }
@@ -259,7 +259,7 @@ impl Writer {
             let decided = decided.map(|decision| take(&mut state, &mut entries, now, request, decision));
             answers.push((answer, decided));
         }
-        let stored = if entries.is_empty() { Ok(()) } else { self.store(before.sequence, &entries) };
+        let stored = self.store(before.sequence, &entries);
         let view = match stored {
             Ok(()) if entries.is_empty() => before,
             Ok(()) => self.publish(state, entries),
@@ -274,8 +274,8 @@ impl Writer {
     fn store(&mut self, expected: Sequence, entries: &[Entry]) -> Result<(), AppendError> {
         #[expect(clippy::disallowed_methods, reason = "how long to wait for others, not what is decided")]
         let begun = Instant::now();
-        let stored = self.log.append(expected, entries);
-        self.storing = begun.elapsed();
+        let stored = if entries.is_empty() { Ok(()) } else { self.log.append(expected, entries) };
+        self.storing = if entries.is_empty() { Duration::ZERO } else { begun.elapsed() };
         stored
     }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// How many leases that have ended are remembered, with a key and without one each: the oldest goes first.
+/// How many leases that have ended are remembered, with a name and without one each: the oldest goes first.
 const ENDED_KEPT_MAX: usize = 10_000;
 
 /// A set of port numbers, as bits: 8 KiB, so that one free number of a full pool is found at once.
@@ -130,7 +130,7 @@ type UseKey = (RequesterId, HostName, Arc<str>);
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Leases {
     by_id: HashMap<LeaseId, Arc<Lease>>,
-    /// Where in the log leases ended, those without a key and those with one.
+    /// Where in the log leases ended, those without a name and those with a key or a request's name.
     ended: [OrdMap<Sequence, LeaseId>; 2],
     quarantine_ends: OrdSet<(Time, PortKey)>,
     of_node: HashMap<NodeId, OrdSet<LeaseId>>,
@@ -202,11 +202,6 @@ impl Leases {
     /// The leases that go with a node and hold.
     pub fn of_node(&self, node: NodeId) -> impl Iterator<Item = &Arc<Lease>> {
         self.of_node.get(&node).into_iter().flatten().filter_map(|id| self.by_id.get(id))
-    }
-
-    /// The leases that a requester holds.
-    pub fn of_requester(&self, requester: RequesterId) -> impl ExactSizeIterator<Item = LeaseId> {
-        self.of_requester.get(&requester).cloned().unwrap_or_default().into_iter().collect::<Vec<_>>().into_iter()
     }
 
     /// How many leases a requester holds.
@@ -327,7 +322,8 @@ impl Leases {
     /// Remembers a lease that has ended, and forgets the oldest where there are too many.
     pub(super) fn add_ended(&mut self, lease: Arc<Lease>, place: Sequence) {
         self.name(&lease);
-        let ended = &mut self.ended[usize::from(lease.terms.key.is_some())];
+        let named = lease.terms.key.is_some() || lease.terms.request.is_some();
+        let ended = &mut self.ended[usize::from(named)];
         ended.insert(place, lease.id);
         self.by_id.insert(lease.id, lease);
         if ended.len() <= ENDED_KEPT_MAX {
@@ -351,8 +347,15 @@ impl Leases {
         }
     }
 
-    /// Keeps a number back, in the place of an earlier quarantine.
-    pub(super) fn quarantine_number(&mut self, key: PortKey, quarantine: Quarantine) {
+    /// Keeps a number back; where it is kept already, for the longer of both times, and by the stricter of both.
+    pub(super) fn quarantine_number(&mut self, key: PortKey, mut quarantine: Quarantine) {
+        let known = self.hosts.get(&key.host).and_then(|numbers| numbers.quarantined.get(&(key.port, key.transport)));
+        if let Some(known) = known.filter(|known| known.until > quarantine.until || known.except.is_none()) {
+            let except = known.except.filter(|_| quarantine.except.is_some());
+            let until = quarantine.until.max(known.until);
+            let reason = if known.until > quarantine.until { known.reason.clone() } else { quarantine.reason };
+            quarantine = Quarantine { until, reason, except };
+        }
         self.release_number(&key);
         let numbers = self.hosts.entry(key.host.clone()).or_default();
         bits(&mut numbers.quarantined_bits, key.transport).insert(key.port);

@@ -2,12 +2,11 @@
 //!
 //! Deciding asks the same questions as picking does before it, so that what is offered is what is granted.
 
+use super::leases::Numbers;
 use super::state::State;
 use crate::model::{Band, EndCause, HostName, Lease, LeaseId, PortKey, RequesterId, Time, Transport, Transports, Ttl};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-
-use super::leases::Numbers;
 
 /// How many quarantines are looked through for the next number to come back.
 const LOOKED_THROUGH_MAX: usize = 1_000;
@@ -80,6 +79,8 @@ pub enum Because {
     Reserved,
     /// Something outside the registry uses it.
     InUse(String),
+    /// Another request, or another port of the same one, is about to have it.
+    Claimed,
 }
 
 impl fmt::Display for Because {
@@ -96,6 +97,7 @@ impl fmt::Display for Because {
             Because::Quarantined { until, reason } => {
                 write!(f, "it is kept back until {until}, because {reason}; take another number, or try again then")
             }
+            Because::Claimed => f.write_str("it is about to be another's; take another number, or try again"),
             Because::Reserved => f.write_str("the configuration reserves it (ports.reserved); take another number"),
             Because::InUse(found) => {
                 write!(f, "{found}; end what uses it without a lease, or take another number")
@@ -156,7 +158,11 @@ impl Search<'_> {
     }
 
     fn can_have(&self, state: &State, rules: &Rules, now: Time, port: u16) -> bool {
-        self.transports.all().iter().all(|transport| {
+        self.transports_can_have(self.transports, state, rules, now, port)
+    }
+
+    fn transports_can_have(&self, transports: Transports, state: &State, rules: &Rules, now: Time, port: u16) -> bool {
+        transports.all().iter().all(|transport| {
             let key = PortKey { host: self.host.clone(), port, transport: *transport };
             !self.avoid.contains(&key) && why_not(state, rules, now, &key, self.requester).is_none()
         })
@@ -202,30 +208,58 @@ impl Search<'_> {
         now: Time,
         random: &mut dyn FnMut(u32) -> u32,
     ) -> Option<u16> {
-        let taken: Vec<Numbers> = wanted.iter().map(|transports| self.taken(state, rules, now, *transports)).collect();
-        let fits = |band: &Band, first: u16| {
-            taken.iter().zip(0u16..).all(|(taken, at)| {
-                let port = first.checked_add(at).filter(|port| band.contains(*port));
-                port.is_some_and(|port| !taken.contains(port))
-            })
+        let mut taken: HashMap<Transports, Numbers> = HashMap::new();
+        for transports in wanted {
+            taken.entry(*transports).or_insert_with(|| {
+                let mut taken = self.taken(state, rules, now, *transports);
+                self.spare_own(&mut taken, state, rules, now, *transports);
+                taken
+            });
+        }
+        let alike = taken.len() == 1;
+        let taken: Vec<&Numbers> = wanted.iter().filter_map(|transports| taken.get(transports)).collect();
+        // Where a run cannot begin at `first`: how far on the next may begin. A number that is taken is so for every
+        // place of the run only where all are for the same transports.
+        let blocked = |band: Band, first: u16| {
+            let at = (0..taken.len()).rev().find(|at| {
+                let port = u16::try_from(*at).ok().and_then(|at| first.checked_add(at));
+                port.is_none_or(|port| !band.contains(port) || taken[*at].contains(port))
+            });
+            at.map(|at| if alike { at + 1 } else { 1 })
         };
         let bands = self.bands(rules);
         for first in &self.first {
             let band = bands.iter().copied().find(|band| band.contains(*first));
             let band = band.or_else(|| Band::try_new(*first, u16::MAX).ok().filter(|_| self.range.is_none()));
-            if band.is_some_and(|band| fits(&band, *first)) {
+            if band.is_some_and(|band| blocked(band, *first).is_none()) {
                 return Some(*first);
             }
         }
         for band in bands {
-            let start = random(band.size());
-            let turned = (0..band.size()).map(|at| (at + start) % band.size());
-            let ports = turned.filter_map(|at| u16::try_from(u32::from(band.from()) + at).ok());
-            if let Some(port) = ports.into_iter().find(|port| fits(&band, *port)) {
-                return Some(port);
+            let start = u32::from(band.from()) + random(band.size());
+            let halves = [(start, u32::from(band.to())), (u32::from(band.from()), start)];
+            for (mut first, last) in halves {
+                while first <= last
+                    && let Ok(port) = u16::try_from(first)
+                {
+                    match blocked(band, port) {
+                        None => return Some(port),
+                        Some(on) => first += u32::try_from(on).unwrap_or(1),
+                    }
+                }
             }
         }
         None
+    }
+
+    /// Takes out what is kept back from others, and not from who asks.
+    fn spare_own(&self, taken: &mut Numbers, state: &State, rules: &Rules, now: Time, transports: Transports) {
+        let kept = state.leases.quarantine_ends().iter().filter(|(until, key)| *until > now && key.host == *self.host);
+        for (_, key) in kept.filter(|(_, key)| transports.all().contains(&key.transport)) {
+            if self.transports_can_have(transports, state, rules, now, key.port) {
+                taken.remove(key.port);
+            }
+        }
     }
 
     /// Why there is none, for a refusal.

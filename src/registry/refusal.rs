@@ -135,6 +135,24 @@ pub enum Refusal {
         /// The node's name for the port.
         name: String,
     },
+    /// The node's port is spoken to otherwise than its lease says.
+    #[error("the port {name:?} names lease {lease}, which is for {transports}: name a lease for its protocol")]
+    LeaseOfAnotherKind {
+        /// The lease.
+        lease: LeaseId,
+        /// For which transports it is.
+        transports: Transports,
+        /// The node's name for the port.
+        name: String,
+    },
+    /// The node that a lease is to go with is gone.
+    #[error("node {name} ({node}) is offline: it registers or sends a heartbeat before it is given ports")]
+    NodeOffline {
+        /// The node.
+        node: NodeId,
+        /// Its name.
+        name: NodeName,
+    },
     /// The requester holds as many leases as it may.
     #[error(
         "requester {requester} holds {held} leases and may hold {max}: release some, or raise ports.leases_per_requester_max"

@@ -25,7 +25,7 @@ impl PortMutation {
     ) -> Result<PortLease> {
         let (services, asking) = asking(ctx, input.correlation_id.take())?;
         let wanted = input.read("", &services.ports, &services.bounds, &asking.actor.principal)?;
-        let outcome = services.ports.allocate(asking, vec![wanted], false).await.map_err(error::engine)?;
+        let outcome = services.ports.allocate(asking, vec![wanted], false).await.map_err(error::ports)?;
         only(&outcome)
     }
 
@@ -39,7 +39,7 @@ impl PortMutation {
         let services = ctx.data::<Services>()?;
         let (wanted, contiguous, named) = input.read(&services.ports, &services.bounds, &caller.actor.principal)?;
         let (services, asking) = asking(ctx, named)?;
-        let outcome = services.ports.allocate(asking, wanted, contiguous).await.map_err(error::engine)?;
+        let outcome = services.ports.allocate(asking, wanted, contiguous).await.map_err(error::ports)?;
         leases(&outcome)
     }
 
@@ -52,7 +52,7 @@ impl PortMutation {
         let (services, asking) = asking(ctx, input.correlation_id.take())?;
         let (owner, ttl) = (input.owner(&asking.actor.principal), input.ttl(&services.bounds)?);
         let outcome = services.ports.renew(asking, LeaseId(input.lease_id), owner, ttl).await;
-        only(&outcome.map_err(error::engine)?)
+        only(&outcome.map_err(error::ports)?)
     }
 
     /// Give a lease back. Its number is kept from others for a while.
@@ -64,7 +64,7 @@ impl PortMutation {
         let (services, asking) = asking(ctx, input.correlation_id.take())?;
         let owner = input.owner(&asking.actor.principal);
         let outcome = services.ports.release(asking, LeaseId(input.lease_id), owner).await;
-        only(&outcome.map_err(error::engine)?)
+        only(&outcome.map_err(error::ports)?)
     }
 
     /// The leased number turned out unusable: quarantine it and lease another in its place, in one step. Answers the
@@ -78,7 +78,7 @@ impl PortMutation {
         let lease = LeaseId(input.lease_id);
         let (owner, reason, preferred) = input.read(&asking.actor.principal)?;
         let outcome = services.ports.rebind(asking, lease, owner, reason, preferred).await;
-        only(&outcome.map_err(error::engine)?)
+        only(&outcome.map_err(error::ports)?)
     }
 }
 

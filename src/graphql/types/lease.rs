@@ -7,8 +7,8 @@ use super::super::{Bounds, View};
 use super::node::Node;
 use super::port::PortProtocol;
 use crate::model::{
-    self, Band, EndCause, HostName, LIST_LEN_MAX, LeaseId, NAME_LEN_MAX, NodeId, PortKey, RequestKey, RequesterId,
-    Sequence, TEXT_LEN_MAX, TopicName, Transports, Ttl,
+    self, Band, EndCause, HostName, LeaseId, NAME_LEN_MAX, NodeId, PortKey, RequestKey, RequesterId, Sequence,
+    TopicName, Transports, Ttl,
 };
 use crate::ports::{ALLOCATED_AT_ONCE_MAX, Counts, Ports};
 use crate::registry::command::{Owner, Wanted};
@@ -20,6 +20,11 @@ use std::cmp::Reverse;
 use std::ops::Bound;
 use std::sync::Arc;
 use uuid::Uuid;
+
+/// The most characters of what is said of a lease. Many leases are remembered, also after they ended.
+const WORDS_LEN_MAX: usize = 1_024;
+/// The most topics of a lease.
+const TOPICS_LEN_MAX: usize = 32;
 
 /// What port numbers belong to: TCP's and UDP's are distinct.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
@@ -344,11 +349,11 @@ pub struct AllocateInput {
     host: Option<String>,
     /// The node that the lease is to go with, and end with.
     node_id: Option<Uuid>,
-    /// Topics that the port will serve.
+    /// Topics that the port will serve: at most 32.
     topics: Option<Vec<String>>,
     /// The program that asks, for whoever looks who holds a number.
     program: Option<String>,
-    /// What the port is for, in words.
+    /// What the port is for, in words: 1 to 1,024 characters.
     purpose: Option<String>,
     /// Seconds until the lease lapses unless it is renewed; when absent, the configuration's, or for one still held under
     /// the key its own.
@@ -394,7 +399,7 @@ impl AllocateInput {
         wanted.node = self.node_id.map(NodeId);
         wanted.topics = topics(&field("topics"), self.topics.unwrap_or_default())?;
         wanted.program = name(&field("program"), self.program, NAME_LEN_MAX)?;
-        wanted.purpose = name(&field("purpose"), self.purpose, TEXT_LEN_MAX)?;
+        wanted.purpose = name(&field("purpose"), self.purpose, WORDS_LEN_MAX)?;
         wanted.ttl = lifetime(&field("ttlSeconds"), self.ttl_seconds, bounds)?;
         wanted.key = name(&field("key"), self.key, NAME_LEN_MAX)?;
         wanted.range = range;
@@ -413,7 +418,7 @@ impl AllocateInput {
 /// What is asked, as a hash: the same for the same request, whoever's time it comes at.
 fn fingerprint(wanted: &Wanted) -> [u8; 32] {
     let asked = json!({
-        "protocol": format!("{:?}", wanted.protocol),
+        "protocol": wanted.protocol.as_str(),
         "transports": wanted.transports.to_string(),
         "host": wanted.host.as_str(),
         "node": wanted.node.map(|node| node.0),
@@ -505,7 +510,7 @@ impl ReleaseInput {
 pub struct RebindInput {
     /// The lease.
     pub(in crate::graphql) lease_id: Uuid,
-    /// What is wrong with the number, in words: 1 to 16,384 characters.
+    /// What is wrong with the number, in words: 1 to 1,024 characters.
     reason: String,
     /// The number to try first.
     preferred_port: Option<i32>,
@@ -518,7 +523,7 @@ pub struct RebindInput {
 impl RebindInput {
     pub(in crate::graphql) fn read(self, principal: &str) -> Result<(Owner, String, Option<u16>)> {
         let preferred = self.preferred_port.map(|port| number("preferredPort", port)).transpose()?;
-        let reason = name("reason", Some(self.reason), TEXT_LEN_MAX)?.unwrap_or_default();
+        let reason = name("reason", Some(self.reason), WORDS_LEN_MAX)?.unwrap_or_default();
         Ok((owner(principal, self.requester_id), reason, preferred))
     }
 }
@@ -550,8 +555,8 @@ fn name(field: &str, text: Option<String>, length_max: usize) -> Result<Option<S
 }
 
 fn topics(field: &str, topics: Vec<String>) -> Result<Vec<TopicName>> {
-    if topics.len() > LIST_LEN_MAX {
-        return Err(invalid(field, format!("has {} entries; the most is {LIST_LEN_MAX}", topics.len())));
+    if topics.len() > TOPICS_LEN_MAX {
+        return Err(invalid(field, format!("has {} entries; the most is {TOPICS_LEN_MAX}", topics.len())));
     }
     let mut read: Vec<TopicName> = Vec::new();
     for (at, topic) in topics.iter().enumerate() {

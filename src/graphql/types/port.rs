@@ -49,10 +49,12 @@ impl NodePort {
     async fn protocol(&self) -> PortProtocol {
         self.port.protocol.into()
     }
-    /// The port number, 1 to 65535; null where there is none.
+    /// The port number, 1 to 65535: its lease's where it has one that holds, else as the node gave it; null where there is
+    /// none.
     async fn port(&self) -> Option<i32> {
         let leased = self.port.lease.and_then(|lease| pool::latest(&self.view, lease));
-        leased.map(|lease| lease.terms.port).or(self.port.port).map(i32::from)
+        let leased = leased.filter(|lease| lease.end.is_none()).map(|lease| lease.terms.port);
+        leased.or(self.port.port).map(i32::from)
     }
     /// The lease that promises the number, or the one that took its place; null where the node named none, or it ended
     /// long ago.

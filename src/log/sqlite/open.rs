@@ -244,7 +244,9 @@ pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<(), OpenEr
             .execute_batch(
                 "BEGIN IMMEDIATE; ALTER TABLE change ADD COLUMN lease BLOB;
                  CREATE INDEX change_lease ON change (lease, sequence) WHERE kind IS NOT NULL AND lease IS NOT NULL;
-                 PRAGMA user_version = 2; COMMIT;",
+                 PRAGMA user_version = 2; COMMIT;
+                 -- Into the file itself: that is where an earlier version looks before it opens it.
+                 PRAGMA wal_checkpoint(TRUNCATE);",
             )
             .map_err(sqlite_error(path))?;
     }

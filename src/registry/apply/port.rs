@@ -15,6 +15,10 @@ pub(super) fn allocated(
     node: Option<NodeId>,
     ttl: Option<Ttl>,
 ) {
+    if terms.keys().any(|key| state.leases.holding(&key).is_some()) {
+        debug_assert!(false, "lease {id} is for a number that is leased");
+        return;
+    }
     for key in terms.keys() {
         state.leases.release_number(&key);
     }
@@ -41,10 +45,10 @@ pub(super) fn put(state: &mut State, lease: Lease) {
     state.leases.add(Arc::new(lease));
 }
 
-fn updated(state: &mut State, id: LeaseId, update: impl FnOnce(&mut Lease)) {
+fn updated(state: &mut State, id: LeaseId, update: impl FnOnce(&mut Lease)) -> Option<Arc<Lease>> {
     let Some((before, after)) = state.leases.update(id, update) else {
         debug_assert!(false, "a change of lease {id}, which does not hold");
-        return;
+        return None;
     };
     if before.deadline() != after.deadline() {
         if let Some(deadline) = before.deadline() {
@@ -54,16 +58,18 @@ fn updated(state: &mut State, id: LeaseId, update: impl FnOnce(&mut Lease)) {
             state.deadlines.insert((deadline, Lapsing::Lease(id)));
         }
     }
+    Some(after)
 }
 
 pub(super) fn renewed(state: &mut State, now: Time, id: LeaseId, ttl: Option<Ttl>) {
-    updated(state, id, |lease| {
+    let renew = |lease: &mut Lease| {
         lease.ttl = ttl;
         lease.expires_at = ttl.map(|ttl| ttl.deadline(now));
         lease.grace_until = None;
         lease.last_heartbeat_at = Some(now);
         lease.renewals += 1;
-    });
+    };
+    _ = updated(state, id, renew);
 }
 
 /// Every lease of a node begins its lifetime anew.
@@ -75,20 +81,18 @@ pub(super) fn renew_of_node(state: &mut State, now: Time, node: NodeId) {
 }
 
 pub(super) fn attached(state: &mut State, id: LeaseId, node: NodeId) {
-    updated(state, id, |lease| lease.node = Some(node));
+    _ = updated(state, id, |lease| lease.node = Some(node));
 }
 
 pub(super) fn kept_until(state: &mut State, id: LeaseId, until: Time) {
-    updated(state, id, |lease| lease.grace_until = Some(until));
+    _ = updated(state, id, |lease| lease.grace_until = Some(until));
 }
 
 pub(super) fn ended(state: &mut State, place: Place, id: LeaseId, cause: &EndCause) {
     let end = LeaseEnd { at: place.time, cause: cause.clone() };
-    updated(state, id, |lease| lease.end = Some(end));
-    let Some(lease) = state.leases.get(id).filter(|lease| lease.end.is_some()).cloned() else { return };
+    let Some(lease) = updated(state, id, |lease| lease.end = Some(end)) else { return };
     state.leases.end(lease.clone(), place.sequence);
-    // A number that turned out unusable is kept back by the conflict that was reported with it.
-    if matches!(cause, EndCause::Rebound { .. }) || lease.terms.quarantine_seconds == 0 {
+    if lease.terms.quarantine_seconds == 0 {
         return;
     }
     let until = place.time.plus_seconds(u64::from(lease.terms.quarantine_seconds));

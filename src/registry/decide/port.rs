@@ -4,7 +4,8 @@
 
 use super::{Answer, Decision, known};
 use crate::model::{
-    Change, EndCause, Lease, LeaseId, LeaseStatus, LeaseTerms, Node, NodeId, NodePort, PortKey, RequesterId, Time,
+    Change, EndCause, Lease, LeaseId, LeaseStatus, LeaseTerms, Node, NodeId, NodePort, NodeStatus, PortKey,
+    RequesterId, Time,
 };
 use crate::registry::command::{Allocate, Found, Owner, Rebind, Wanted};
 use crate::registry::pool::{self, Because, Rules};
@@ -53,6 +54,10 @@ pub fn held<'a>(state: &'a State, wanted: &Wanted) -> Result<Option<Held<'a>>, R
         return Ok(None);
     }
     let terms = &lease.terms;
+    if terms.principal != wanted.principal {
+        let holder = pool::holder(state, lease);
+        return Err(Refusal::LeaseNotOwned { lease: lease.id, port: terms.port, holder });
+    }
     let same = terms.protocol == wanted.protocol && terms.transports == wanted.transports;
     if !same || wanted.range.is_some_and(|range| !range.contains(terms.port)) {
         return Err(Refusal::KeyTaken { key: key.clone(), lease: lease.id, port: terms.port });
@@ -64,9 +69,14 @@ pub fn held<'a>(state: &'a State, wanted: &Wanted) -> Result<Option<Held<'a>>, R
 /// command has already given to this requester.
 pub fn admit(state: &State, rules: &Rules, wanted: &Wanted, granted: usize) -> Result<(), Refusal> {
     if let Some(node) = wanted.node {
-        known(state, node)?;
+        let node = known(state, node)?;
+        if node.status == NodeStatus::Offline {
+            return Err(Refusal::NodeOffline { node: node.id, name: node.declared.name.clone() });
+        }
     }
-    if state.leases.host(&wanted.host).is_none() && state.leases.hosts().len() >= HOSTS_MAX {
+    let configured =
+        rules.host == wanted.host || rules.bands.iter().any(|(host, _)| host.as_ref() == Some(&wanted.host));
+    if !configured && state.leases.host(&wanted.host).is_none() && state.leases.hosts().len() >= HOSTS_MAX {
         return Err(Refusal::TooManyHosts { host: wanted.host.clone(), max: HOSTS_MAX });
     }
     let held = state.leases.count_of_requester(wanted.requester);
@@ -80,7 +90,8 @@ pub fn admit(state: &State, rules: &Rules, wanted: &Wanted, granted: usize) -> R
 pub(super) fn allocate(state: &State, now: Time, allocate: &Allocate) -> Result<Decision, Refusal> {
     let mut changes = Vec::new();
     let mut leases = Vec::new();
-    let mut short = None;
+    let mut ports: Vec<u16> = Vec::new();
+    let mut short = false;
     let mut taken: HashSet<PortKey> = HashSet::new();
     let mut granted: HashMap<RequesterId, usize> = HashMap::new();
     let mut names = HashSet::new();
@@ -96,8 +107,12 @@ pub(super) fn allocate(state: &State, now: Time, allocate: &Allocate) -> Result<
             }
         }
         match held(state, wanted)? {
-            Some(Held::Answered(lease)) => leases.push(lease.id),
+            Some(Held::Answered(lease)) => {
+                ports.push(lease.terms.port);
+                leases.push(lease.id);
+            }
             Some(Held::Named(lease)) => {
+                ports.push(lease.terms.port);
                 let ttl = wanted.ttl.or(lease.ttl);
                 changes.push(Change::PortRenewed { lease: lease.id, node: lease.node, ttl });
                 leases.push(lease.id);
@@ -109,24 +124,28 @@ pub(super) fn allocate(state: &State, now: Time, allocate: &Allocate) -> Result<
                 changes.extend(conflicts(wanted, &allocate.rules, None));
                 match terms(state, now, wanted, &allocate.rules, None, &mut taken)? {
                     Some(terms) => {
+                        ports.push(terms.port);
                         let default = wanted.process.is_none().then_some(allocate.rules.ttl);
                         let (lease, node, ttl) = (wanted.id, wanted.node, wanted.ttl.or(default));
                         changes.push(Change::PortAllocated { lease, terms: Arc::new(terms), node, ttl });
                         leases.push(lease);
                     }
-                    None => short = short.or_else(|| Some(in_use(wanted))),
+                    None => short = true,
                 }
             }
         }
     }
-    match short {
-        None => Ok(Decision { changes, answer: Answer::Leased(leases) }),
+    if short {
         // What was found in use is remembered all the same, so that nobody runs into it again at once.
-        Some(refusal) => {
-            changes.retain(|change| matches!(change, Change::PortConflict { .. }));
-            Ok(Decision { changes, answer: Answer::NotLeased(refusal) })
-        }
+        changes.retain(|change| matches!(change, Change::PortConflict { .. }));
+        let found = allocate.wanted.iter().find(|wanted| !wanted.probes.is_empty()).map(in_use);
+        let refusal = found.unwrap_or(Refusal::HeldApart);
+        return Ok(Decision { changes, answer: Answer::NotLeased(refusal) });
     }
+    if allocate.contiguous && !ports.windows(2).all(|pair| Some(pair[1]) == pair[0].checked_add(1)) {
+        return Err(Refusal::HeldApart);
+    }
+    Ok(Decision { changes, answer: Answer::Leased(leases) })
 }
 
 /// What the lease is granted for; `None` where no number was found free.
@@ -161,7 +180,7 @@ fn terms(
     };
     for key in terms.keys() {
         let because = pool::why_not(state, rules, now, &key, wanted.requester);
-        let because = because.or_else(|| taken.contains(&key).then_some(Because::Reserved));
+        let because = because.or_else(|| taken.contains(&key).then_some(Because::Claimed));
         if let Some(because) = because {
             return Err(Refusal::PortUnavailable {
                 host: wanted.host.clone(),
@@ -288,6 +307,11 @@ pub(super) fn attach(state: &State, node: NodeId, principal: &str, ports: &[Node
         let lease = owned(state, id, &owner)?;
         if port.port.is_some_and(|number| number != lease.terms.port) {
             return Err(Refusal::LeaseOfAnother { lease: id, port: lease.terms.port, name: port.name.clone() });
+        }
+        let carries = |transport| lease.terms.transports.all().contains(&transport);
+        if !port.protocol.transport().is_some_and(carries) {
+            let (transports, name) = (lease.terms.transports, port.name.clone());
+            return Err(Refusal::LeaseOfAnotherKind { lease: id, transports, name });
         }
         match lease.node {
             Some(owner) if owner == node => {}

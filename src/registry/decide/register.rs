@@ -4,6 +4,7 @@ use super::{Answer, Decision, Registered, port, thawed};
 use crate::model::{Change, CollisionKey, ContentHash};
 use crate::model::{Declared, Node, NodeId, NodeKind, NodeStatus, Offer, OfferSource, Time, ToolKey, Trust};
 use crate::registry::command::{NodeContract, OfferedTool, Patch, Register};
+use crate::registry::pool;
 use crate::registry::refusal::Refusal;
 use crate::registry::state::State;
 use serde_json::Value;
@@ -31,6 +32,12 @@ pub(super) fn decide(state: &State, register: &Register) -> Result<Decision, Ref
     let attached = port::attach(state, id, &register.principal, &port::newly_named(&served, known))?;
     let moves = node_changes(register, known, id, declared, &mut changes);
     changes.extend(attached);
+    for lease in served.iter().filter_map(|port| pool::latest(state, port.lease?)) {
+        if let Some(end) = &lease.end {
+            let (port, cause) = (lease.terms.port, &end.cause);
+            warnings.push(format!("port {port} is no longer promised: its lease {} ended: {cause}", lease.id));
+        }
+    }
     let tools_from = changes.len();
     tool_changes(state, known, id, offers, &mut changes);
     let says_otherwise = moves.says_otherwise || changes.len() > tools_from;
