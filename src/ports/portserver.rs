@@ -8,7 +8,7 @@ use super::{Asking, Ports, process};
 use crate::model::{Actor, RequesterId, Transports};
 use crate::registry::decide::Answer;
 use std::io;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,12 +38,29 @@ pub struct PortServer {
 }
 
 #[derive(Debug)]
-struct SocketFile(PathBuf);
+struct SocketFile {
+    path: PathBuf,
+    /// The file's device and number there: another server may have put its own in the place.
+    identity: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    fn at(path: PathBuf) -> Self {
+        let identity = identity(&path);
+        SocketFile { path, identity }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Somebody may have taken it away already.
-        let _ = std::fs::remove_file(&self.0);
+        if identity(&self.path) == self.identity {
+            // Somebody may have taken it away already.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -63,7 +80,7 @@ impl PortServer {
                 let path = std::path::absolute(address)?;
                 let Some(address) = path.to_str().map(str::to_owned) else { return Err(invalid("it is not UTF-8")) };
                 remove_left_over(&path)?;
-                Ok(PortServer { listener: UnixListener::bind(&path)?, address, path: Some(SocketFile(path)) })
+                Ok(PortServer { listener: UnixListener::bind(&path)?, address, path: Some(SocketFile::at(path)) })
             }
         }
     }

@@ -157,16 +157,13 @@ fn protocol(lease: &Value) -> String {
     text(lease, "/protocol") + both
 }
 
-/// The node where the lease belongs to one; else the program that asked, and the process that holds it.
+/// The node where the lease belongs to one; else the program that asked, which names the process that holds it.
 fn holder(lease: &Value) -> String {
     let node = text(lease, "/node/name");
     if node != NOTHING {
         return node;
     }
-    match lease["processId"].as_u64() {
-        Some(process) => format!("{}, process {process}", text(lease, "/allocatedBy")),
-        None => text(lease, "/allocatedBy"),
-    }
+    text(lease, "/allocatedBy")
 }
 
 /// How long a lease holds unless it is renewed, or when it ended. By this machine's clock, so that it is off by as much
@@ -246,7 +243,6 @@ mod tests {
     #[test]
     fn the_holder_is_the_node_and_else_who_asked() {
         assert_eq!(holder(&json!({"node": {"name": "a"}, "allocatedBy": "b", "processId": 1})), "a");
-        assert_eq!(holder(&json!({"node": null, "allocatedBy": "b", "processId": 7})), "b, process 7");
         assert_eq!(holder(&json!({"node": null, "allocatedBy": "b", "processId": null})), "b");
     }
 }

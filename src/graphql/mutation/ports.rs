@@ -1,6 +1,7 @@
 //! Port leases: asked for, renewed, given back, replaced.
 
-use super::super::types::lease::{AllocateBatchInput, AllocateInput, PortLease, RebindInput, ReleaseInput, RenewInput};
+use super::super::types::allocate::{AllocateBatchInput, AllocateInput, RebindInput, ReleaseInput, RenewInput};
+use super::super::types::lease::PortLease;
 use super::super::{Caller, Services, error};
 use super::{correlation_id, unexpected};
 use crate::model::LeaseId;

@@ -1,5 +1,6 @@
 //! What clients see, one file a thing: object, filter, order and inputs together.
 
+pub mod allocate;
 pub mod contract;
 pub mod event;
 pub mod graph;
