@@ -144,7 +144,7 @@ async fn a_command_does_not_outlive_the_exec_that_is_killed() {
 async fn exec_listens_for_the_command_and_hands_over_the_sockets() {
     let server = Server::start();
     let script =
-        "echo $LISTEN_FDS $LISTEN_FDNAMES $LISTEN_PID $$ $HTTP; ls -l /proc/$$/fd/3 /proc/$$/fd/4 >&2; exec sleep 1000";
+        "ls -l /proc/$$/fd/3 /proc/$$/fd/4 >&2; echo $LISTEN_FDS $LISTEN_FDNAMES $LISTEN_PID $$ $HTTP; exec sleep 1000";
     let arguments = ["--listen", "--port", "HTTP", "--port", "RPC", "--", "sh", "-c", script];
     let mut child = exec(&server, &arguments);
     let line = first_line(&mut child);

@@ -99,6 +99,15 @@ async fn a_tool_by_name_alone_is_its_highest_release() {
     assert_eq!(tools["highest"]["version"], "1.10.0");
     assert_eq!(tools["exact"]["providers"], json!([{"healthy": true, "node": {"name": "hasher"}}]));
     assert_eq!(tools["none"], Value::Null);
+    for (range, version) in
+        [("^1.2", json!("1.10.0")), ("~1.9.0", json!("1.9.0")), (">=1, <1.10", json!("1.9.0")), ("^3", json!(null))]
+    {
+        let tool = "query($range: String) { tool(name: \"hash\", version: $range) { version } }";
+        let found = server.query(tool, json!({"range": range})).await["tool"].take();
+        assert_eq!(found.get("version").cloned().unwrap_or_default(), version, "{range}");
+    }
+    let (code, message) = server.refused("{ tool(name: \"hash\", version: \"^^1\") { id } }", Value::Null).await;
+    assert_eq!((code.as_str(), message.starts_with("version: ")), ("INVALID_ARGUMENT", true), "{message}");
 }
 
 const PAGE: &str = "query($order: NodeOrder, $first: Int, $after: String, $last: Int, $before: String, $filter: NodeFilter) { \

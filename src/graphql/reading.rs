@@ -64,12 +64,14 @@ impl Reading {
         node::list(&self.view(ctx)?, filter.unwrap_or_default(), order_by, &args)
     }
 
-    /// One tool by name; without a version the highest release, else the highest version; null where there is none.
+    /// One tool by name: of the version, or of the highest in a range; without either the highest release, else the
+    /// highest version. Null where there is none.
     async fn tool(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The name, whole and in the same case.")] name: String,
-        #[graphql(desc = "The version, as it was written.")] version: Option<String>,
+        #[graphql(desc = "The version, as it was written, or a range such as ^1.2, ~1.2.3 or >=1, <2.")]
+        version: Option<String>,
     ) -> Result<Option<Tool>> {
         Tool::find(&self.view(ctx)?, &name, version.as_deref())
     }

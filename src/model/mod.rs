@@ -22,7 +22,9 @@ pub use contract::{
 pub use id::{
     ContractHash, DefinitionHash, EventId, LeaseId, NodeId, RegistryId, RequesterId, Sequence, ToolId, ValidatorId,
 };
-pub use name::{ContractName, InvalidName, NAME_LEN_MAX, NodeName, ToolName, TopicName, Version};
+pub use name::{
+    ContractName, InvalidName, InvalidVersionReq, NAME_LEN_MAX, NodeName, ToolName, TopicName, Version, VersionReq,
+};
 pub use node::{Capabilities, Declared, ExecutionMode, Node, NodeKind, NodePort, NodeStatus, TemplateVersion};
 pub use pattern::TopicPattern;
 pub use port::{

@@ -162,6 +162,33 @@ impl Version {
     }
 }
 
+/// Which versions will do, as Cargo and npm write it: `^1.2`, `~1.2.3`, `>=1, <2`, `1.*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionReq(semver::VersionReq);
+
+/// Why a text says nothing of versions.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is no version and no range of versions such as ^1.2 or >=1.2, <2")]
+pub struct InvalidVersionReq;
+
+impl VersionReq {
+    /// Whether a text is meant as a range: a version as it was written has none of its signs.
+    pub fn is_meant(text: &str) -> bool {
+        text.contains(['^', '~', '<', '>', '=', '*', ','])
+    }
+
+    /// A range of versions.
+    pub fn try_new(text: &str) -> Result<Self, InvalidVersionReq> {
+        semver::VersionReq::parse(text).map(VersionReq).map_err(|_| InvalidVersionReq)
+    }
+
+    /// Whether the version will do. Pre-releases do only where the range names one of the same version; what is no
+    /// semantic version never does.
+    pub fn matches(&self, version: &Version) -> bool {
+        version.0.semantic.as_ref().is_some_and(|version| self.0.matches(version))
+    }
+}
+
 impl Ord for Version {
     fn cmp(&self, other: &Self) -> Ordering {
         self.0.semantic.cmp(&other.0.semantic).then_with(|| self.0.text.cmp(&other.0.text))

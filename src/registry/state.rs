@@ -7,7 +7,7 @@ use super::leases::Leases;
 use super::words::Words;
 use crate::model::{
     CollisionKey, ContentHash, Contract, ContractHash, ContractName, DependencyKind, LeaseId, Node, NodeId, NodeName,
-    NodeStatus, Sequence, Thing, Time, Tool, ToolId, ToolKey, ToolName, TopicName, Version,
+    NodeStatus, Sequence, Thing, Time, Tool, ToolId, ToolKey, ToolName, TopicName, Version, VersionReq,
 };
 use imbl::{HashMap, OrdMap, OrdSet};
 use std::sync::Arc;
@@ -142,6 +142,11 @@ impl State {
         let versions = self.tool_versions(name);
         let release = versions.iter().rev().find(|tool| tool.key.version.is_release());
         release.or(versions.last()).copied()
+    }
+
+    /// The highest version of a tool that will do.
+    pub fn tool_fitting(&self, name: &ToolName, range: &VersionReq) -> Option<&Arc<Tool>> {
+        self.tool_versions(name).into_iter().rev().find(|tool| range.matches(&tool.key.version))
     }
 
     /// How many nodes have this status.

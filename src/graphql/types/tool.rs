@@ -6,7 +6,7 @@ use super::super::paging::{Connection, Page, PageArgs, Rank, Total, total};
 use super::super::scalars::DateTime;
 use super::contract::Contract;
 use super::node::Node;
-use crate::model::{self, NodeId, OfferSource, ToolKey, ToolName, TrustState, Version};
+use crate::model::{self, NodeId, OfferSource, ToolKey, ToolName, TrustState, Version, VersionReq};
 use crate::registry::state::State;
 use async_graphql::{Enum, InputObject, Object, Result};
 use std::cmp::Reverse;
@@ -47,6 +47,10 @@ impl Tool {
         let Ok(name) = ToolName::try_new(name) else { return Ok(None) };
         let tool = match version {
             None => view.tool_named(&name),
+            Some(range) if VersionReq::is_meant(range) => {
+                let range = VersionReq::try_new(range).map_err(|error| invalid("version", error))?;
+                view.tool_fitting(&name, &range)
+            }
             Some(version) => {
                 let version = Version::try_new(version).map_err(|error| invalid("version", error))?;
                 view.tools.get(&ToolKey { name, version })
