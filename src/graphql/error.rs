@@ -203,7 +203,15 @@ fn port_refusal(refusal: &Refusal) -> (ErrorCode, serde_json::Value) {
         Refusal::KeyTaken { key, lease, port } => {
             (ErrorCode::AlreadyExists, json!({ "key": key, "leaseId": lease.0, "port": port }))
         }
-        _ => (ErrorCode::InvalidArgument, json!({})),
+        Refusal::HeldApart => (ErrorCode::InvalidArgument, json!({ "field": "contiguous" })),
+        Refusal::NamedTwice { kind, name } => (ErrorCode::InvalidArgument, json!({ "kind": kind, "name": name })),
+        // Those that are not of ports have been answered; named here, so that a new refusal is given its code.
+        Refusal::NodeNotFound { .. }
+        | Refusal::NameMissing
+        | Refusal::NameTaken { .. }
+        | Refusal::NodeFrozen { .. }
+        | Refusal::NeverLive { .. }
+        | Refusal::ToolOfferedTwice { .. } => (ErrorCode::Internal, json!({})),
     }
 }
 
