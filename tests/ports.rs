@@ -165,6 +165,18 @@ async fn requests_that_cannot_be_are_refused_by_field() {
     assert_eq!(server.sequence().await, 0);
 }
 
+#[test]
+fn a_band_among_the_kernels_own_numbers_is_warned_about() {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let ephemeral = range.split_whitespace().next().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("onex.toml");
+    std::fs::write(&config, format!("[ports]\nbands = [\"{ephemeral}-{ephemeral}\"]\n")).unwrap();
+    let overlapping = ["--config", config.to_str().unwrap()];
+    assert!(Server::start_in(&directory.path().join("a"), &overlapping).said().contains("ports.bands overlaps"));
+    assert!(!Server::start_in(&directory.path().join("b"), &[]).said().contains("ports.bands overlaps"));
+}
+
 #[tokio::test]
 async fn another_hosts_numbers_are_leased_unprobed() {
     let server = Server::start();

@@ -4,7 +4,8 @@ use super::error::{earlier, invalid};
 use super::paging::{Connection, PageArgs};
 use super::reading::Reading;
 use super::scalars::{DateTime, Sequence};
-use super::types::event::{self, EventFilter, RegistryEvent};
+use super::types::event::RegistryEvent;
+use super::types::history::{self, EventFilter};
 use super::{Pinned, Services, View};
 use async_graphql::{Context, MergedObject, Object, Result};
 
@@ -54,7 +55,7 @@ impl History {
     ) -> Result<Connection<RegistryEvent>> {
         let args = PageArgs { first, after, last, before };
         let view = &ctx.data::<Pinned>()?.0;
-        event::list(ctx.data::<Services>()?, view, filter.unwrap_or_default().read(), &args).await
+        history::list(ctx.data::<Services>()?, view, filter.unwrap_or_default().read(), &args).await
     }
 
     /// The same questions asked of an earlier state: by place in the log, or by instant; exactly one is given.

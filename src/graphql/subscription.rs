@@ -1,7 +1,8 @@
 //! What can be watched.
 
 use super::scalars::Sequence;
-use super::types::event::{EventFilter, RegistryEvent};
+use super::types::event::RegistryEvent;
+use super::types::history::EventFilter;
 use super::{Services, error};
 use crate::registry::watch::Watcher;
 use async_graphql::{Context, Result, Subscription as GraphQlSubscription};

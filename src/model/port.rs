@@ -154,6 +154,13 @@ pub struct PortKey {
     pub transport: Transport,
 }
 
+impl PortKey {
+    /// What a number is about for each of some transports.
+    pub fn each(host: &HostName, port: u16, transports: Transports) -> impl Iterator<Item = PortKey> + '_ {
+        transports.all().iter().map(move |transport| PortKey { host: host.clone(), port, transport: *transport })
+    }
+}
+
 /// Consecutive port numbers, both ends included; never empty, never with 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Band {
@@ -284,8 +291,7 @@ impl LeaseTerms {
 
     /// The promises it is made of.
     pub fn keys(&self) -> impl Iterator<Item = PortKey> + '_ {
-        let of = |transport: &Transport| PortKey { host: self.host.clone(), port: self.port, transport: *transport };
-        self.transports.all().iter().map(of)
+        PortKey::each(&self.host, self.port, self.transports)
     }
 }
 

@@ -7,7 +7,7 @@ use super::pool::Rules;
 use crate::model::{
     Actor, Band, Capabilities, Contract, ExecutionMode, HostName, LeaseId, Lifecycle, NodeId, NodeKind, NodeName,
     NodePort, PortKey, PortProtocol, Process, RequestKey, RequesterId, Time, ToolDefinition, ToolTransport, TopicName,
-    Transport, Transports, TrustState, Ttl, ValidatorId, Version,
+    Transports, TrustState, Ttl, ValidatorId, Version,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -279,8 +279,7 @@ pub struct Wanted {
 impl Wanted {
     /// The promises that a number would make for it.
     pub fn keys(&self, port: u16) -> impl Iterator<Item = PortKey> + '_ {
-        let of = move |transport: &Transport| PortKey { host: self.host.clone(), port, transport: *transport };
-        self.transports.all().iter().map(of)
+        PortKey::each(&self.host, port, self.transports)
     }
 }
 

@@ -38,11 +38,11 @@ impl RegistrationMutation {
         #[graphql(desc = "What the node says of itself.")] mut input: Box<RegisterInput>,
     ) -> Result<Registration> {
         let services = ctx.data::<Services>()?;
+        let principal = &ctx.data::<Caller>()?.actor.principal;
         let correlation_id = input.correlation_id.take();
         // Ids are drawn here, at the door: deciding is a function of what it is given.
         #[expect(clippy::disallowed_methods, reason = "the one place where node ids are drawn")]
-        let mut register = input.read(Uuid::new_v4(), &services.bounds, &services.views.current())?;
-        register.principal = ctx.data::<Caller>()?.actor.principal.clone();
+        let register = input.read(Uuid::new_v4(), principal, &services.bounds, &services.views.current())?;
         let outcome = submit(ctx, Command::Register(Box::new(register)), correlation_id).await?;
         match outcome.answer {
             Answer::Registered(registered) => {

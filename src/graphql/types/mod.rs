@@ -4,6 +4,7 @@ pub mod allocate;
 pub mod contract;
 pub mod event;
 pub mod graph;
+pub mod history;
 pub mod lease;
 pub mod node;
 pub mod port;

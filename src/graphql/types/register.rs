@@ -204,7 +204,13 @@ fn ports(field: &'static str) -> impl Fn(Vec<NodePortInput>) -> Result<Vec<model
 
 impl RegisterInput {
     /// `view` tells what is known of the node already.
-    pub(in crate::graphql) fn read(self, fresh_id: Uuid, bounds: &Bounds, view: &State) -> Result<Register> {
+    pub(in crate::graphql) fn read(
+        self,
+        fresh_id: Uuid,
+        principal: &str,
+        bounds: &Bounds,
+        view: &State,
+    ) -> Result<Register> {
         let contract = self.contract.as_deref().map(contracts::read).transpose();
         let contract = contract.map_err(|error| contract_error(&error))?;
         let name = self.name.as_deref().map(NodeName::try_new).transpose();
@@ -220,7 +226,7 @@ impl RegisterInput {
         let tool_version = tool_version.unwrap_or_else(Version::unstated);
         let declare_only = self.declare_only.unwrap_or(false);
         Ok(Register {
-            principal: model::Actor::anonymous(None).principal,
+            principal: principal.to_owned(),
             id: self.id.map(NodeId),
             fresh_id: NodeId(fresh_id),
             name: name.map_err(|error| invalid("name", error))?,

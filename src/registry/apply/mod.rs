@@ -9,7 +9,7 @@ mod port;
 mod tool;
 
 use super::state::State;
-use crate::model::{Change, CollisionKey, Entry, NodeStatus, PortKey, Sequence, Thing, Time, Transport, Trust};
+use crate::model::{Change, CollisionKey, Entry, NodeStatus, PortKey, Sequence, Thing, Time, Trust};
 use std::sync::Arc;
 
 /// Where in the log a change stands, and when it was made.
@@ -102,8 +102,8 @@ fn apply(state: &mut State, place: Place, change: &Change) {
         Change::PortGraceGranted { lease, until, .. } => port::kept_until(state, *lease, *until),
         Change::PortEnded { lease, cause, .. } => port::ended(state, place, *lease, cause),
         Change::PortConflict { host, port, transports, reason, quarantine_seconds, .. } => {
-            let key = PortKey { host: host.clone(), port: *port, transport: Transport::Tcp };
-            port::conflicted(state, place.time, key, *transports, reason, *quarantine_seconds);
+            let keys = PortKey::each(host, *port, *transports);
+            port::conflicted(state, place.time, keys, reason, *quarantine_seconds);
         }
     }
 }

@@ -1,9 +1,7 @@
 //! Port leases, and the numbers that are kept back.
 
 use super::Place;
-use crate::model::{
-    EndCause, Lease, LeaseEnd, LeaseId, LeaseTerms, NodeId, PortKey, Quarantine, Sequence, Time, Transports, Ttl,
-};
+use crate::model::{EndCause, Lease, LeaseEnd, LeaseId, LeaseTerms, NodeId, PortKey, Quarantine, Sequence, Time, Ttl};
 use crate::registry::state::{Lapsing, State};
 use std::sync::Arc;
 
@@ -110,17 +108,15 @@ pub(super) fn put_ended(state: &mut State, lease: Arc<Lease>, place: Sequence) {
 pub(super) fn conflicted(
     state: &mut State,
     now: Time,
-    first: PortKey,
-    transports: Transports,
+    keys: impl Iterator<Item = PortKey>,
     reason: &str,
-    secs: u32,
+    quarantine_seconds: u32,
 ) {
-    if secs == 0 {
+    if quarantine_seconds == 0 {
         return;
     }
-    let until = now.plus_seconds(u64::from(secs));
-    for transport in transports.all() {
-        let key = PortKey { transport: *transport, ..first.clone() };
+    let until = now.plus_seconds(u64::from(quarantine_seconds));
+    for key in keys {
         state.leases.quarantine_number(key, Quarantine { until, reason: reason.to_owned(), except: None });
     }
 }

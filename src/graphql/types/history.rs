@@ -1,0 +1,106 @@
+//! The registry's history as clients page through it.
+
+use super::super::paging::{Connection, Page, PageArgs, Total};
+use super::super::scalars::DateTime;
+use super::super::{Services, View, error};
+use super::event::{EventType, RegistryEvent};
+use crate::log::{Filter, Range, ReadError};
+use crate::model::{self, LeaseId, NodeId};
+use crate::registry::view::Views;
+use async_graphql::{InputObject, Result};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Which changes. Absent fields let everything through; those that are given must all hold.
+#[derive(InputObject, Default, Clone)]
+pub struct EventFilter {
+    /// Of one of these kinds.
+    types: Option<Vec<EventType>>,
+    /// About this node.
+    node_id: Option<Uuid>,
+    /// About tools of this name, in any version.
+    tool: Option<String>,
+    /// About this port lease.
+    lease_id: Option<Uuid>,
+    /// Of this undertaking.
+    correlation_id: Option<String>,
+    /// Made at this instant or later.
+    since: Option<DateTime>,
+    /// Made before this instant.
+    until: Option<DateTime>,
+}
+
+impl EventFilter {
+    pub(in crate::graphql) fn read(self) -> Filter {
+        Filter {
+            kinds: {
+                let kinds = self.types.unwrap_or_default().into_iter().map(model::EventKind::from);
+                // Each once: there are few, and a list is as long as its sender likes.
+                kinds.collect::<BTreeSet<_>>().into_iter().collect()
+            },
+            node: self.node_id.map(NodeId),
+            tool: self.tool,
+            lease: self.lease_id.map(LeaseId),
+            correlation_id: self.correlation_id,
+            since: self.since.map(|time| time.0),
+            until: self.until.map(|time| time.0),
+        }
+    }
+}
+
+/// A page of the registry's history, oldest first.
+pub(in crate::graphql) async fn list(
+    services: &Services,
+    view: &View,
+    filter: Filter,
+    args: &PageArgs,
+) -> Result<Connection<RegistryEvent>> {
+    let page: Page<model::Sequence> = args.page()?;
+    let (views, upto) = (services.views.clone(), view.sequence);
+    let oldest = blocking(&views, |views| views.log().pruned_upto()).await?;
+    let range = Range {
+        after: page.after.unwrap_or(oldest),
+        upto: page.before.map_or(upto, |before| before.previous().min(upto)),
+        backward: page.backward,
+        limit: page.limit + 1,
+    };
+    let of_find = filter.clone();
+    let mut found = blocking(&views, move |views| views.log().find(&of_find, range)).await?;
+    if page.backward {
+        found.reverse();
+    }
+    let total: Total = {
+        let views = views.clone();
+        Box::new(move || {
+            let (views, filter) = (views.clone(), filter.clone());
+            Box::pin(async move {
+                let count = blocking(&views, move |views| views.log().count(&filter, upto)).await?;
+                Ok(usize::try_from(count).unwrap_or(usize::MAX))
+            })
+        })
+    };
+    let events = found.into_iter().filter_map(|record| {
+        let sequence = record.sequence;
+        Some((sequence, RegistryEvent::of(Arc::new(record), &views)?))
+    });
+    Ok(page.take(events.collect::<Vec<_>>().into_iter(), total))
+}
+
+async fn blocking<T: Send + 'static>(
+    views: &Arc<Views>,
+    read: impl FnOnce(&Views) -> Result<T, ReadError> + Send + 'static,
+) -> Result<T> {
+    let views = views.clone();
+    let read = tokio::task::spawn_blocking(move || read(&views)).await;
+    match read.map_err(|panicked| ReadError::Failed(panicked.into())).and_then(|read| read) {
+        Ok(value) => Ok(value),
+        Err(ReadError::Pruned { oldest }) => Err(error::refuse(
+            error::ErrorCode::CursorExpired,
+            format!("changes up to {oldest} are no longer kept: go on from there"),
+            json!({ "oldest": oldest.0 }),
+        )),
+        Err(error) => Err(error::internal(&error)),
+    }
+}
