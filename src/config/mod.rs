@@ -3,12 +3,14 @@
 //! A setting at `history.retain_days` in the file is the variable ONEX_HISTORY_RETAIN_DAYS. A name in the file that is
 //! no setting, and a value that cannot be, are refused with the place they came from.
 
+mod calls;
 mod history;
 mod http;
 mod log;
 mod ports;
 mod registration;
 
+pub use calls::{Calls, LeastTrust};
 pub use history::History;
 pub use http::Http;
 pub use log::{Format, Level, Log};
@@ -41,6 +43,8 @@ pub struct Config {
     pub http: Http,
     /// Which port numbers are leased, to whom and for how long.
     pub ports: Ports,
+    /// How tools are called through the registry.
+    pub calls: Calls,
 }
 
 impl Default for Config {
@@ -54,6 +58,7 @@ impl Default for Config {
             registration: Registration::default(),
             http: Http::default(),
             ports: Ports::default(),
+            calls: Calls::default(),
         }
     }
 }
@@ -90,6 +95,24 @@ const SETTINGS: &[(&str, &str)] = &[
         "Where to speak Google portpicker's portserver protocol: a path, or @NAME for an abstract name; auto is @onex \
          on Linux unless somebody has it; off is nowhere.",
     ),
+    ("calls.timeout_ms", "How long a call may take where neither it nor its tool says, in milliseconds."),
+    ("calls.timeout_ms_max", "The longest that a call or tool may ask for, in milliseconds."),
+    ("calls.max_in_flight", "How many calls a provider has at once that does not say."),
+    (
+        "calls.record_bytes_max",
+        "The most bytes of a call's arguments, and of its result, that are kept in its record; 0 keeps neither.",
+    ),
+    (
+        "calls.least_trust",
+        "Tools without a provider that is trusted so far are neither listed nor called: UNTRUSTED, TRUSTED or VERIFIED.",
+    ),
+    ("calls.allow_loopback", "Call tools' endpoints at the registry's own machine."),
+    (
+        "calls.allow_private",
+        "Call tools' endpoints at private, link-local and other addresses that are not of the public network.",
+    ),
+    ("calls.allow", "Hosts, addresses and networks, such as 10.1.0.0/16, to call tools at in spite of that."),
+    ("calls.response_bytes_max", "The most bytes that a tool's endpoint may answer with."),
 ];
 
 /// Why the settings cannot be used.
@@ -153,6 +176,10 @@ impl Config {
             ("http.operations_max", self.http.operations_max as u64),
             ("ports.ttl_seconds", u64::from(self.ports.ttl_seconds)),
             ("ports.ttl_seconds_max", u64::from(self.ports.ttl_seconds_max)),
+            ("calls.timeout_ms", u64::from(self.calls.timeout_ms)),
+            ("calls.timeout_ms_max", u64::from(self.calls.timeout_ms_max)),
+            ("calls.max_in_flight", u64::from(self.calls.max_in_flight)),
+            ("calls.response_bytes_max", self.calls.response_bytes_max as u64),
         ];
         let place = |path: &str| format!("{path} ({})", variable_of(path));
         if let Some((path, _)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
@@ -161,7 +188,8 @@ impl Config {
         if self.ports.ttl_seconds > self.ports.ttl_seconds_max {
             return Err(invalid(place("ports.ttl_seconds"), "is more than ports.ttl_seconds_max"));
         }
-        self.ports.rules().map(drop).map_err(|(path, reason)| invalid(place(path), reason))
+        self.ports.rules().map(drop).map_err(|(path, reason)| invalid(place(path), reason))?;
+        self.calls.check().map_err(|(path, reason)| invalid(place(path), reason))
     }
 
     /// The settings as a file that gives just these, with what each does.
