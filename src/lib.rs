@@ -10,6 +10,7 @@
 //!   versions (`view`), watchers (`watch`), the dependency graph (`graph`).
 //! - [`contracts`]: reads contract documents into the model.
 //! - [`ports`]: picks and probes port numbers, speaks portserver, notices when holders are gone.
+//! - [`proxy`]: a call's way from its caller to a provider.
 //! - [`graphql`]: the API's types and fields, translated to commands and versions. Knows no transport.
 //! - [`http`]: routes and the GraphQL transports.
 //! - [`config`]: settings. [`app`]: the one place where parts are built and meet.
@@ -27,6 +28,8 @@ pub mod registry;
 pub mod contracts;
 
 pub mod ports;
+
+pub mod proxy;
 
 pub mod graphql;
 

@@ -1,4 +1,5 @@
 use crate::model::TrustState;
+use crate::proxy::outbound::{Allowed, Policy};
 use serde::{Deserialize, Serialize};
 
 /// How tools are called through the registry.
@@ -17,7 +18,7 @@ pub struct Calls {
     pub least_trust: LeastTrust,
     /// Call endpoints at the registry's own machine.
     pub allow_loopback: bool,
-    /// Call endpoints at private, link-local and other addresses that are not of the public network.
+    /// Call endpoints in private networks.
     pub allow_private: bool,
     /// Hosts, addresses and networks to call in spite of that.
     pub allow: Vec<String>,
@@ -70,7 +71,19 @@ impl Calls {
         if self.timeout_ms > self.timeout_ms_max {
             return Err(("calls.timeout_ms", "is more than calls.timeout_ms_max".to_owned()));
         }
-        Ok(())
+        self.policy().map(drop)
+    }
+
+    /// What may be called at an endpoint; what is wrong, with the setting's name, where the settings cannot be.
+    pub fn policy(&self) -> Result<Policy, (&'static str, String)> {
+        let read =
+            |text: &String| text.parse::<Allowed>().map_err(|error| ("calls.allow", format!("{text:?} {error}")));
+        Ok(Policy {
+            allow_loopback: self.allow_loopback,
+            allow_private: self.allow_private,
+            allow: self.allow.iter().map(read).collect::<Result<_, _>>()?,
+            response_bytes_max: self.response_bytes_max,
+        })
     }
 }
 
@@ -83,6 +96,15 @@ mod tests {
         assert_eq!(Calls::default().check(), Ok(()));
         let calls = Calls { timeout_ms_max: 29_999, ..Calls::default() };
         assert_eq!(calls.check().unwrap_err().0, "calls.timeout_ms");
+    }
+
+    #[test]
+    fn what_is_allowed_is_a_host_an_address_or_a_network() {
+        let calls =
+            |allow: &[&str]| Calls { allow: allow.iter().map(|&text| text.into()).collect(), ..Calls::default() };
+        assert_eq!(calls(&["tools.internal", "10.1.0.0/16", "::1"]).policy().unwrap().allow.len(), 3);
+        let (setting, reason) = calls(&["10.0.0.0/33"]).check().unwrap_err();
+        assert!(setting == "calls.allow" && reason.starts_with("\"10.0.0.0/33\" is no host"), "{setting} {reason}");
     }
 
     #[test]

@@ -107,10 +107,7 @@ const SETTINGS: &[(&str, &str)] = &[
         "Tools without a provider that is trusted so far are neither listed nor called: UNTRUSTED, TRUSTED or VERIFIED.",
     ),
     ("calls.allow_loopback", "Call tools' endpoints at the registry's own machine."),
-    (
-        "calls.allow_private",
-        "Call tools' endpoints at private, link-local and other addresses that are not of the public network.",
-    ),
+    ("calls.allow_private", "Call tools' endpoints in private networks; link-local addresses are not among them."),
     ("calls.allow", "Hosts, addresses and networks, such as 10.1.0.0/16, to call tools at in spite of that."),
     ("calls.response_bytes_max", "The most bytes that a tool's endpoint may answer with."),
 ];

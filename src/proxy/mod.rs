@@ -1,0 +1,3 @@
+//! A call's way from its caller to a provider.
+
+pub mod outbound;
