@@ -9,6 +9,8 @@ use crate::model::{Actor, Band, RegistryId, Time};
 use crate::ports::Ports;
 #[cfg(target_os = "linux")]
 use crate::ports::{portserver::PortServer, process};
+use crate::proxy::outbound::Outbound;
+use crate::proxy::{Proxy, Rules as CallRules};
 use crate::registry::command::{Command, Request};
 use crate::registry::engine::{self, Clock, Engine};
 use crate::registry::pool::Rules;
@@ -26,6 +28,9 @@ use uuid::Uuid;
 
 /// How long what is under way may take to finish when the server stops.
 const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// How long calls that are under way may take to end when the server stops.
+const CALLS_WAIT: Duration = Duration::from_secs(3);
 
 /// Where portserver is spoken unless the configuration says otherwise.
 const PORT_SERVER_USUAL: &str = "@onex";
@@ -101,6 +106,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct App {
     engine: Engine,
+    proxy: Arc<Proxy>,
     address: SocketAddr,
     keeper: JoinHandle<()>,
     server: JoinHandle<std::io::Result<()>>,
@@ -130,10 +136,13 @@ impl App {
         let request = Request { command: grace, actor: Actor::registry(), correlation_id: None };
         engine.handle().submit(request).await?;
         let ports = Arc::new(Ports::new(engine.handle(), engine.views().clone(), clock.clone(), rules));
+        let proxy = Arc::new(start_proxy(config, &engine, clock.clone())?);
+        proxy.end_interrupted().await?;
         let services = Services {
             handle: engine.handle(),
             views: engine.views().clone(),
             ports: ports.clone(),
+            proxy: proxy.clone(),
             clock: clock.clone(),
             started_at,
             bounds: Bounds {
@@ -153,7 +162,7 @@ impl App {
         };
         let keeper = tokio::spawn(keeper::keep(engine.handle(), engine.views().clone(), clock));
         let server = tokio::spawn(serve(listener, parts, stop));
-        Ok(App { engine, address, keeper, server, port_server, stopping, open })
+        Ok(App { engine, proxy, address, keeper, server, port_server, stopping, open })
     }
 
     /// Where it listens.
@@ -173,9 +182,14 @@ impl App {
 
     /// Stops: takes nothing new, lets what is under way finish for up to five seconds, closes the log.
     pub async fn stop(self) {
-        let App { engine, keeper, server, port_server, stopping, mut open, .. } = self;
+        let App { engine, proxy, keeper, server, port_server, stopping, mut open, .. } = self;
         keeper.abort();
         port_server.tasks.iter().for_each(JoinHandle::abort);
+        // Calls first: their answers come over the connections that are about to be closed.
+        if tokio::time::timeout(CALLS_WAIT, proxy.drain()).await.is_err() {
+            tracing::warn!("some calls did not end in time and were given up");
+        }
+        proxy.stop().await;
         stopping.send_replace(true);
         let finished = async {
             let _ = server.await;
@@ -246,6 +260,21 @@ impl PortServing {
     fn start(_: (), _: &Arc<Ports>, _: &Engine) -> Self {
         PortServing::default()
     }
+}
+
+fn start_proxy(config: &Config, engine: &Engine, clock: Arc<dyn Clock>) -> Result<Proxy, StartError> {
+    let calls = &config.calls;
+    let setting = |setting, reason| StartError::Setting { setting, reason };
+    let policy = calls.policy().map_err(|(name, reason)| setting(name, reason))?;
+    let outbound = Outbound::try_new(policy).map_err(|error| setting("calls", error.to_string()))?;
+    let rules = CallRules {
+        timeout_ms: calls.timeout_ms,
+        timeout_ms_max: calls.timeout_ms_max,
+        in_flight_max: calls.max_in_flight,
+        record_bytes_max: calls.record_bytes_max,
+        least_trust: calls.least_trust.into(),
+    };
+    Ok(Proxy::start(engine.handle(), engine.views().clone(), clock, rules, outbound))
 }
 
 /// Refuses a new name for this machine while numbers of it are leased under the old one: they would be given again.

@@ -48,16 +48,6 @@ async fn every_bad_registration_is_refused_with_its_code_and_nothing_changes() {
             "INVALID_ARGUMENT",
             "inboundPorts[0].port: is no port number",
         ),
-        (
-            json!({"name": "a", "tools": [{"name": "t", "inputSchema": {"type": "strin"}}]}),
-            "CONTRACT_INVALID",
-            "tools[0] (t).inputSchema: does not compile",
-        ),
-        (
-            json!({"name": "a", "tools": [{"name": "t", "inputSchema": {"$ref": "http://127.0.0.1:1/x"}}]}),
-            "CONTRACT_INVALID",
-            "does not compile",
-        ),
         (json!({"name": "a", "tools": [{"name": "t", "ttlSeconds": 0}]}), "INVALID_ARGUMENT", "tools[0].ttlSeconds"),
         (json!({"name": "a", "correlationId": "c".repeat(300)}), "INVALID_ARGUMENT", "correlationId: has 300 bytes"),
         (contract(&broken), "CONTRACT_INVALID", "is not readable YAML or JSON"),

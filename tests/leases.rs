@@ -182,7 +182,7 @@ async fn a_lease_lives_by_renewals_and_by_its_nodes_heartbeats() {
     for _ in 0..3 {
         registry.clock.turn_seconds(20);
         ports.renew(asking(), by_renewal.id, owner(1), None).await.unwrap();
-        let heartbeat = Heartbeat { node, ttl: None, draining: None, renew_leases: true };
+        let heartbeat = Heartbeat { node, ttl: None, draining: None, renew_leases: true, tools: None };
         registry.submit(Command::Heartbeat(heartbeat)).await.unwrap();
         registry.submit(Command::ExpireLapsed).await.unwrap();
     }

@@ -46,7 +46,7 @@ async fn a_draining_node_stays_so_until_it_says_otherwise() {
         [(Some(true), NodeStatus::Draining), (None, NodeStatus::Draining), (Some(false), NodeStatus::Online)]
     {
         registry
-            .submit(Command::Heartbeat(Heartbeat { node, ttl: None, draining, renew_leases: false }))
+            .submit(Command::Heartbeat(Heartbeat { node, ttl: None, draining, renew_leases: false, tools: None }))
             .await
             .unwrap();
         assert_eq!(registry.node("a").status, status);
@@ -56,14 +56,7 @@ async fn a_draining_node_stays_so_until_it_says_otherwise() {
 /// An offer of a tool with a lifetime of its own.
 fn brief_offer(name: &str, seconds: u32) -> OfferedTool {
     let key = ToolKey { name: ToolName::try_new(name).unwrap(), version: Version::unstated() };
-    let fields = onex::contracts::ToolFields {
-        key,
-        description: None,
-        tags: Vec::new(),
-        input_schema: None,
-        output_schema: None,
-        error_codes: Vec::new(),
-    };
+    let fields = onex::contracts::ToolFields::named(key);
     let definition = onex::contracts::define_tool(fields, "tool", onex::contracts::Spelling::Api).unwrap();
     OfferedTool {
         definition,

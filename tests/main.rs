@@ -10,6 +10,7 @@
 )]
 
 mod bad_input;
+mod calls;
 mod cli;
 mod corpus;
 mod crash;

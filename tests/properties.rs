@@ -304,14 +304,8 @@ impl Document {
 
 fn offered((tool, content): (usize, u8)) -> OfferedTool {
     let key = ToolKey { name: ToolName::try_new(&format!("tool_{tool}")).unwrap(), version: Version::unstated() };
-    let fields = contracts::ToolFields {
-        key,
-        description: Some(format!("content {content}")),
-        tags: Vec::new(),
-        input_schema: None,
-        output_schema: None,
-        error_codes: Vec::new(),
-    };
+    let fields =
+        contracts::ToolFields { description: Some(format!("content {content}")), ..contracts::ToolFields::named(key) };
     let definition = contracts::define_tool(fields, "tool", onex::contracts::Spelling::Api).unwrap();
     let ttl = if content == 1 { Ttl::from_seconds(5) } else { None };
     OfferedTool { definition, transport: Default::default(), endpoint: None, ttl, max_in_flight: None }
@@ -350,6 +344,7 @@ impl Action {
                 ttl: ttl.and_then(Ttl::from_seconds),
                 draining: *draining,
                 renew_leases: *draining == Some(false),
+                tools: None,
             }),
             Action::Allocate { wanted } => {
                 let ids = (0u128..).map(|at| NodeId(Uuid::from_u128(fresh_id.0.as_u128() + (at << 80))));

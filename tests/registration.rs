@@ -12,12 +12,9 @@ use uuid::Uuid;
 fn tool(name: &str, version: &str, description: &str) -> OfferedTool {
     let key = ToolKey { name: ToolName::try_new(name).unwrap(), version: Version::try_new(version).unwrap() };
     let fields = ToolFields {
-        key,
         description: Some(description.to_owned()),
-        tags: Vec::new(),
         input_schema: Some(json!({"type": "object"})),
-        output_schema: None,
-        error_codes: Vec::new(),
+        ..ToolFields::named(key)
     };
     let definition = define_tool(fields, "tool", onex::contracts::Spelling::Api).unwrap();
     OfferedTool { definition, transport: Default::default(), endpoint: None, ttl: None, max_in_flight: None }

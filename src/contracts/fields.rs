@@ -62,6 +62,14 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A whole number from 0 on, by the first of these names that is there.
+    pub(super) fn count(&self, names: &[&'static str]) -> Result<Option<u32>, Invalid> {
+        let Some((name, value)) = self.first(names) else { return Ok(None) };
+        let count = value.as_u64().and_then(|count| u32::try_from(count).ok());
+        let wrong = || self.invalid(name, format!("is {}, not a whole number from 0 to {}", kind(value), u32::MAX));
+        count.map(Some).ok_or_else(wrong)
+    }
+
     pub(super) fn list(&self, name: &str) -> Result<&'a [Value], Invalid> {
         match self.value(name) {
             None => Ok(&[]),

@@ -6,6 +6,7 @@
 use crate::contracts::Invalid;
 use crate::model::EndCause;
 use crate::ports;
+use crate::proxy;
 use crate::registry::pool::Because;
 use crate::registry::refusal::Refusal;
 use crate::registry::{engine, graph, view, watch};
@@ -46,6 +47,24 @@ pub enum ErrorCode {
     LeaseNotOwned,
     /// The requester holds as many leases as it may, or leases name as many hosts as they may.
     QuotaExceeded,
+    /// Nobody offers the tool.
+    ToolNotFound,
+    /// Nobody who offers the tool can take a call now; the details say why of each.
+    ToolNoProvider,
+    /// Those who could take the call are not trusted as far as is wanted.
+    ToolUntrusted,
+    /// The arguments do not fit the tool's schema; the details say where.
+    ToolInvalidArguments,
+    /// What the tool answered does not fit its schema; the details say where.
+    ToolInvalidResult,
+    /// The tool did not answer in time.
+    ToolTimeout,
+    /// The tool says that it failed, or its provider was lost.
+    ToolFailed,
+    /// Those who could take the call have as many as they take.
+    ToolOverloaded,
+    /// The call was taken back.
+    ToolCancelled,
     /// The place asked for is no longer kept; `details.oldest` names the oldest that is.
     CursorExpired,
 }
@@ -69,6 +88,15 @@ impl ErrorCode {
             ErrorCode::LeaseExpired => "LEASE_EXPIRED",
             ErrorCode::LeaseNotOwned => "LEASE_NOT_OWNED",
             ErrorCode::QuotaExceeded => "QUOTA_EXCEEDED",
+            ErrorCode::ToolNotFound => "TOOL_NOT_FOUND",
+            ErrorCode::ToolNoProvider => "TOOL_NO_PROVIDER",
+            ErrorCode::ToolUntrusted => "TOOL_UNTRUSTED",
+            ErrorCode::ToolInvalidArguments => "TOOL_INVALID_ARGUMENTS",
+            ErrorCode::ToolInvalidResult => "TOOL_INVALID_RESULT",
+            ErrorCode::ToolTimeout => "TOOL_TIMEOUT",
+            ErrorCode::ToolFailed => "TOOL_FAILED",
+            ErrorCode::ToolOverloaded => "TOOL_OVERLOADED",
+            ErrorCode::ToolCancelled => "TOOL_CANCELLED",
             ErrorCode::CursorExpired => "CURSOR_EXPIRED",
         }
     }
@@ -223,6 +251,20 @@ pub(super) fn ports(error: ports::Error) -> Error {
             refuse(ErrorCode::Unavailable, error.to_string(), json!({}))
         }
     }
+}
+
+pub(super) fn proxy(error: proxy::Error) -> Error {
+    let (code, details) = match &error {
+        proxy::Error::NotFound(call) => (ErrorCode::NotFound, json!({ "invocationId": call.0 })),
+        proxy::Error::NodeNotFound(reason) => return refusal(reason),
+        proxy::Error::AnsweredAlready(call) => (ErrorCode::AlreadyExists, json!({ "invocationId": call.0 })),
+        proxy::Error::RequestReused { key, call } => {
+            (ErrorCode::InvalidArgument, json!({ "idempotencyKey": key, "invocationId": call.0 }))
+        }
+        proxy::Error::TooManyChunks(_) => (ErrorCode::TooComplex, json!({})),
+        proxy::Error::Behind => (ErrorCode::Unavailable, json!({})),
+    };
+    refuse(code, error.to_string(), details)
 }
 
 pub(super) fn engine(error: engine::Error) -> Error {

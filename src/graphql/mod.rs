@@ -21,6 +21,7 @@ pub use documents::{Documents, Executable, Kind, Refused};
 
 use crate::model::Actor;
 use crate::ports::Ports;
+use crate::proxy::Proxy;
 use crate::registry::engine::{Clock, Handle};
 use crate::registry::state::State;
 use crate::registry::view::Views;
@@ -39,6 +40,8 @@ pub struct Services {
     pub views: Arc<Views>,
     /// The way to port leases.
     pub ports: Arc<Ports>,
+    /// The way to calls of tools.
+    pub proxy: Arc<Proxy>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// When this process began to serve.
@@ -73,7 +76,7 @@ pub struct Caller {
 struct Pinned(View);
 
 fn builder() -> SchemaBuilder<query::Query, mutation::Mutation, subscription::Subscription> {
-    LibrarySchema::build(query::Query::default(), mutation::Mutation::default(), subscription::Subscription)
+    LibrarySchema::build(query::Query::default(), mutation::Mutation::default(), subscription::Subscription::default())
         .register_output_type::<types::event::RegistryEvent>()
         .register_output_type::<error::ErrorCode>()
         // Documents arrive here validated (`documents`): what is left is what each execution needs anyway.

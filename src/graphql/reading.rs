@@ -5,13 +5,14 @@ use super::error::invalid;
 use super::paging::{Connection, Page, PageArgs, total};
 use super::types::contract::{self, Contract, ContractBy, ContractCollision, ContractFilter};
 use super::types::graph::{DependencyGraph, GraphDirection};
+use super::types::invocation::{self, Invocation, InvocationFilter};
 use super::types::lease::{self, PortFilter, PortLease, PortPool};
 use super::types::node::{self, Node, NodeBy, NodeFilter, NodeOrder};
 use super::types::registry::Registry;
 use super::types::tool::{self, Tool, ToolFilter};
 use super::types::topic::{Topic, TopicFilter};
 use super::{Pinned, Services, View};
-use crate::model::{LeaseId, TopicName};
+use crate::model::{InvocationId, LeaseId, TopicName};
 use crate::registry::graph;
 use async_graphql::{Context, Object, Result};
 use uuid::Uuid;
@@ -118,6 +119,31 @@ impl Reading {
     async fn port_pools(&self, ctx: &Context<'_>) -> Result<Vec<PortPool>> {
         let pools = ctx.data::<Services>()?.ports.pools(&*self.view(ctx)?);
         Ok(pools.into_iter().map(PortPool::from).collect())
+    }
+
+    /// One call of a tool; null where there is none, or it is no longer remembered. The last 10,000 that have ended are.
+    async fn invocation(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The call's id.")] id: Uuid,
+    ) -> Result<Option<Invocation>> {
+        invocation::find(ctx, &self.view(ctx)?, self.view.is_none(), InvocationId(id))
+    }
+
+    /// Calls of tools that match, the latest first: those under way, and the last 10,000 that have ended.
+    async fn invocations(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which calls; all when absent.")] filter: Option<InvocationFilter>,
+        #[graphql(desc = "How many entries at most: 0 to 500, 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many entries at most, counted from the end: 0 to 500.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Invocation>> {
+        let args = PageArgs { first, after, last, before };
+        // What is not in the log yet belongs to no earlier state.
+        let proxy = self.view.is_none().then_some(&ctx.data::<Services>()?.proxy);
+        invocation::list(&self.view(ctx)?, proxy.map(|proxy| &**proxy), filter.unwrap_or_default(), &args)
     }
 
     /// One contract by content, or by name and version; null where there is none.

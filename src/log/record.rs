@@ -6,11 +6,13 @@
 //! `a_log_written_by_an_earlier_version_reads_the_same` holds this.
 
 use crate::model::{
-    Actor, Band, Capabilities, Change, CollisionKey, Contract, ContractField, ContractName, Declared, DefinitionHash,
-    Dependency, DependencyKind, EndCause, ExecutionMode, HostName, Lease, LeaseEnd, LeaseId, LeaseTerms, Lifecycle,
-    Node, NodeId, NodeKind, NodeName, NodePort, NodeStatus, Offer, OfferSource, Origin, PortKey, PortProtocol, Process,
-    Quarantine, RequestKey, RequesterId, Sequence, TemplateVersion, Thing, Time, Tool, ToolDefinition, ToolKey,
-    ToolName, ToolTransport, TopicName, Transport, Transports, Trust, TrustState, Ttl, ValidatorId, Verdict, Version,
+    Actor, Asked, Attempt, Band, CallError, CallErrorCode, CallStats, Capabilities, Change, CollisionKey, Contract,
+    ContractField, ContractName, Declared, DefinitionHash, Dependency, DependencyKind, Durations, EndCause, Ending,
+    ExecutionMode, HostName, Invocation, InvocationId, InvocationStatus, LastCall, Lease, LeaseEnd, LeaseId,
+    LeaseTerms, Lifecycle, Node, NodeId, NodeKind, NodeName, NodePort, NodeSelection, NodeStatus, Offer, OfferSource,
+    Origin, PortKey, PortProtocol, Process, Quarantine, RequestKey, RequesterId, Sequence, TemplateVersion, Thing,
+    Time, Tool, ToolDefinition, ToolKey, ToolName, ToolTransport, TopicName, Transport, Transports, Trust, TrustState,
+    Ttl, ValidatorId, Verdict, Version,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -182,6 +184,9 @@ macro_rules! wrapped {
     )*};
 }
 
+/// A class of durations, and how many calls are in it.
+type StoredCount = (u32, u32);
+
 fn invalid(what: &str, error: impl std::fmt::Display) -> Malformed {
     Malformed::Field(format!("{what} {error}"))
 }
@@ -190,6 +195,9 @@ wrapped! {
     Uuid as NodeId: |id| id.0, |id| Ok(NodeId(id));
     Uuid as ValidatorId: |id| id.0, |id| Ok(ValidatorId(id));
     Uuid as LeaseId: |id| id.0, |id| Ok(LeaseId(id));
+    Uuid as InvocationId: |id| id.0, |id| Ok(InvocationId(id));
+    String as Arc<str>: |text| text.as_ref().to_owned(), |text| Ok(text.into());
+    Vec<StoredCount> as Durations: |durations| durations.counts().collect(), |counts| Ok(Durations::of_counts(counts));
     Uuid as RequesterId: |id| id.0, |id| Ok(RequesterId(id));
     u64 as Sequence: |place| place.0, |place| Ok(Sequence(place));
     i64 as Time: |time| time.as_micros(), |micros| Ok(Time::from_micros(micros));
@@ -260,6 +268,14 @@ twin_enums! {
     StoredTrustState of TrustState { Untrusted, Trusted, Verified }
     StoredLifecycle of Lifecycle { Canary, Validated, Frozen }
     StoredTransportLayer of Transport { Tcp, Udp }
+    StoredSelection of NodeSelection { First, RoundRobin, LeastLoaded, Random, All }
+    StoredCallStatus of InvocationStatus {
+        Pending, Routed, Running, Succeeded, Failed, TimedOut, Cancelled, Rejected
+    }
+    StoredCallErrorCode of CallErrorCode {
+        ToolNotFound, ToolNoProvider, ToolUntrusted, ToolInvalidArguments, ToolInvalidResult, ToolTimeout, ToolFailed,
+        ToolOverloaded, ToolCancelled, Unavailable
+    }
 }
 
 macro_rules! twin_structs {
@@ -317,7 +333,7 @@ twin_structs! {
     StoredDefinition of ToolDefinition {
         key: StoredToolKey, hash: String;
         description: Option<String>, tags: Vec<String>, input_schema: Option<Value>, output_schema: Option<Value>,
-        error_codes: Vec<String>
+        error_codes: Vec<String>, timeout_ms: Option<u32>, idempotent: bool, defect: Option<String>
     }
     StoredOffer of Offer {
         node: Uuid, definition: StoredDefinition, source: StoredSource, transport: StoredTransport, registered_at: i64;
@@ -337,6 +353,36 @@ twin_structs! {
         id: Uuid, terms: StoredTerms, allocated_at: i64;
         node: Option<Uuid>, ttl: Option<u32>, expires_at: Option<i64>, grace_until: Option<i64>,
         last_heartbeat_at: Option<i64>, renewals: u32, end: Option<StoredEnd>
+    }
+    StoredCallError of CallError {
+        code: StoredCallErrorCode, kind: String, message: String; details: Option<Value>, retryable: bool
+    }
+    StoredAttempt of Attempt {
+        number: u32, node: Uuid, started_at: i64, outcome: StoredCallStatus;
+        ended_at: Option<i64>, error: Option<StoredCallError>, answered: bool, late_answer_at: Option<i64>
+    }
+    StoredAsked of Asked {
+        tool: String, arguments: Value, caller: String, timeout_ms: u32, requested_at: i64;
+        version: Option<String>, node: Option<Uuid>, policy: Option<StoredSelection>, idempotent: bool,
+        request: Option<StoredRequestKey>
+    }
+    StoredEnding of Ending {
+        status: StoredCallStatus, at: i64;
+        result: Option<Value>, error: Option<StoredCallError>, attempts: Vec<StoredAttempt>,
+        trace_log_id: Option<String>, execution_log_url: Option<String>
+    }
+    StoredInvocation of Invocation {
+        id: Uuid, asked: StoredAsked, correlation_id: String, status: StoredCallStatus;
+        tool: Option<StoredToolKey>, result: Option<Value>, error: Option<StoredCallError>,
+        attempts: Vec<StoredAttempt>, warnings: Vec<String>, completed_at: Option<i64>, trace_log_id: Option<String>,
+        execution_log_url: Option<String>
+    }
+    StoredLastCall of LastCall {
+        at: i64, micros: u64, arguments: Value;
+        result: Option<Value>, trace_log_id: Option<String>, execution_log_url: Option<String>
+    }
+    StoredCalls of CallStats {
+        calls: u64, successes: u64, timeouts: u64, durations: Vec<StoredCount>; last: Option<StoredLastCall>
     }
     StoredPortKey of PortKey { host: String, port: u16, transport: StoredTransportLayer; }
     StoredQuarantine of Quarantine { until: i64, reason: String; except: Option<Uuid> }
@@ -462,7 +508,7 @@ twin_change! {
     NodeUpdated {
         node: Uuid, declared: StoredDeclared, status: StoredStatus; ttl: Option<u32>, seen: bool, trust_reset: bool
     }
-    NodeSeen { node: Uuid; ttl: Option<u32>, renew_leases: bool }
+    NodeSeen { node: Uuid; ttl: Option<u32>, renew_leases: bool, tools: Option<Vec<String>> }
     NodeRejoined { node: Uuid; ttl: Option<u32> }
     NodeExpired { node: Uuid; }
     NodeGraceGranted { node: Uuid, until: i64; }
@@ -481,6 +527,11 @@ twin_change! {
         host: String, port: u16, transports: String, reason: String, quarantine_seconds: u32;
         lease: Option<Uuid>, node: Option<Uuid>
     }
+    CallInvoked { call: Uuid, asked: StoredAsked; }
+    CallAccepted { call: Uuid, tool: StoredToolKey, node: Uuid, attempt: u32, at: i64; warnings: Vec<String> }
+    CallRejected { call: Uuid, tool: String, error: StoredCallError, at: i64; }
+    CallEnded { call: Uuid, tool: StoredToolKey, node: Uuid, ending: StoredEnding; }
+    CallAnsweredLate { call: Uuid, tool: StoredToolKey, node: Uuid, attempt: u32, at: i64; failed: bool }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -493,6 +544,9 @@ enum StoredThing {
     Lease(StoredLease),
     EndedLease(StoredLease, u64),
     Quarantine(StoredPortKey, StoredQuarantine),
+    Invocation(StoredInvocation, u64),
+    ToolCalls(StoredToolKey, StoredCalls),
+    NodeCalls(Uuid, StoredCalls),
 }
 
 impl Twin<Thing> for StoredThing {
@@ -507,6 +561,9 @@ impl Twin<Thing> for StoredThing {
             Thing::Lease(lease) => Self::Lease(Twin::store(lease)),
             Thing::EndedLease(lease, place) => Self::EndedLease(Twin::store(lease), Twin::store(place)),
             Thing::Quarantine(key, quarantine) => Self::Quarantine(Twin::store(key), Twin::store(quarantine)),
+            Thing::Invocation(call, place) => Self::Invocation(Twin::store(call), Twin::store(place)),
+            Thing::ToolCalls(tool, calls) => Self::ToolCalls(Twin::store(tool), Twin::store(calls)),
+            Thing::NodeCalls(node, calls) => Self::NodeCalls(Twin::store(node), Twin::store(calls)),
         }
     }
     fn load(self) -> Result<Thing, Malformed> {
@@ -520,6 +577,9 @@ impl Twin<Thing> for StoredThing {
             Self::Lease(lease) => Thing::Lease(lease.load()?),
             Self::EndedLease(lease, place) => Thing::EndedLease(lease.load()?, place.load()?),
             Self::Quarantine(key, quarantine) => Thing::Quarantine(key.load()?, quarantine.load()?),
+            Self::Invocation(call, place) => Thing::Invocation(call.load()?, place.load()?),
+            Self::ToolCalls(tool, calls) => Thing::ToolCalls(tool.load()?, calls.load()?),
+            Self::NodeCalls(node, calls) => Thing::NodeCalls(node.load()?, calls.load()?),
         })
     }
 }

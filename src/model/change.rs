@@ -1,9 +1,10 @@
 //! A change: one entry of the registry's log, and all that the state is made of.
 
 use super::{
-    Actor, Contract, ContractHash, ContractName, Declared, DefinitionHash, EndCause, HostName, Lease, LeaseId,
-    LeaseStatus, LeaseTerms, Lifecycle, Node, NodeId, NodeStatus, Offer, PortKey, Quarantine, Sequence, Time, Tool,
-    ToolKey, ToolName, Transports, Ttl, Verdict, Version,
+    Actor, Asked, CallError, CallStats, Contract, ContractHash, ContractName, Declared, DefinitionHash, EndCause,
+    Ending, HostName, Invocation, InvocationId, InvocationStatus, Lease, LeaseId, LeaseStatus, LeaseTerms, Lifecycle,
+    Node, NodeId, NodeStatus, Offer, PortKey, Quarantine, Sequence, Time, Tool, ToolKey, ToolName, Transports, Ttl,
+    Verdict, Version,
 };
 use std::sync::Arc;
 
@@ -49,6 +50,8 @@ pub enum Change {
         ttl: Option<Ttl>,
         /// Whether its port leases are renewed with it.
         renew_leases: bool,
+        /// The tools whose offers are renewed with it; `None`: all of the node's.
+        tools: Option<Vec<ToolName>>,
     },
     /// A node that had lapsed is back.
     NodeRejoined {
@@ -174,6 +177,65 @@ pub enum Change {
         /// For how many seconds the number is kept from everybody.
         quarantine_seconds: u32,
     },
+    /// Somebody called a tool.
+    CallInvoked {
+        /// The call.
+        call: InvocationId,
+        /// What was asked.
+        asked: Arc<Asked>,
+    },
+    /// A provider was chosen for a call.
+    CallAccepted {
+        /// The call.
+        call: InvocationId,
+        /// The tool that was found.
+        tool: ToolKey,
+        /// The provider.
+        node: NodeId,
+        /// The number of the attempt.
+        attempt: u32,
+        /// When.
+        at: Time,
+        /// What the caller may want to know, in sentences.
+        warnings: Vec<String>,
+    },
+    /// A call reached no provider.
+    CallRejected {
+        /// The call.
+        call: InvocationId,
+        /// The tool that was asked for.
+        tool: ToolName,
+        /// Why.
+        error: CallError,
+        /// When.
+        at: Time,
+    },
+    /// A call that had a provider ended.
+    CallEnded {
+        /// The call.
+        call: InvocationId,
+        /// The tool.
+        tool: ToolKey,
+        /// The provider that had it last.
+        node: NodeId,
+        /// How.
+        ending: Arc<Ending>,
+    },
+    /// A provider answered a call that had ended: the answer was discarded.
+    CallAnsweredLate {
+        /// The call.
+        call: InvocationId,
+        /// The tool.
+        tool: ToolKey,
+        /// The provider.
+        node: NodeId,
+        /// The number of its attempt.
+        attempt: u32,
+        /// Whether the answer said that the tool failed.
+        failed: bool,
+        /// When.
+        at: Time,
+    },
 }
 
 /// One name and version under which two nodes say different things.
@@ -212,6 +274,11 @@ impl Change {
             | Change::TrustChanged { node, .. } => Some(*node),
             Change::ToolRegistered { offer } => Some(offer.node),
             Change::PortAttached { node, .. } => Some(*node),
+            Change::CallInvoked { asked, .. } => asked.node,
+            Change::CallRejected { .. } => None,
+            Change::CallAccepted { node, .. }
+            | Change::CallEnded { node, .. }
+            | Change::CallAnsweredLate { node, .. } => Some(*node),
             Change::PortAllocated { node, .. }
             | Change::PortRenewed { node, .. }
             | Change::PortGraceGranted { node, .. }
@@ -239,6 +306,23 @@ impl Change {
             Change::ToolRegistered { offer } => Some(&offer.definition.key.name),
             Change::ToolRemoved { tool, .. } | Change::ToolExpired { tool, .. } => Some(&tool.name),
             Change::CollisionFound { collision: CollisionKey::Tool(name, _), .. } => Some(name),
+            Change::CallInvoked { asked, .. } => Some(&asked.tool),
+            Change::CallRejected { tool, .. } => Some(tool),
+            Change::CallAccepted { tool, .. }
+            | Change::CallEnded { tool, .. }
+            | Change::CallAnsweredLate { tool, .. } => Some(&tool.name),
+            _ => None,
+        }
+    }
+
+    /// The call that the change is about, where it is about one.
+    pub fn call(&self) -> Option<InvocationId> {
+        match self {
+            Change::CallInvoked { call, .. }
+            | Change::CallAccepted { call, .. }
+            | Change::CallRejected { call, .. }
+            | Change::CallEnded { call, .. }
+            | Change::CallAnsweredLate { call, .. } => Some(*call),
             _ => None,
         }
     }
@@ -269,6 +353,16 @@ impl Change {
                 LeaseStatus::Released | LeaseStatus::Active => EventKind::PortReleased,
             },
             Change::PortConflict { .. } => EventKind::PortConflict,
+            Change::CallInvoked { .. } => EventKind::ToolProxyInvoke,
+            Change::CallAccepted { .. } => EventKind::ToolProxyAccepted,
+            Change::CallRejected { .. } => EventKind::ToolProxyRejected,
+            Change::CallEnded { ending, .. } => match ending.status {
+                InvocationStatus::Succeeded => EventKind::ToolProxyResult,
+                InvocationStatus::TimedOut => EventKind::ToolProxyTimeout,
+                _ => EventKind::ToolProxyError,
+            },
+            Change::CallAnsweredLate { failed: false, .. } => EventKind::ToolProxyResult,
+            Change::CallAnsweredLate { failed: true, .. } => EventKind::ToolProxyError,
         })
     }
 }
@@ -282,6 +376,16 @@ macro_rules! event_kinds {
         }
 
         impl EventKind {
+            /// The kinds that calls of tools are of.
+            pub const OF_CALLS: &[EventKind] = &[
+                EventKind::ToolProxyInvoke,
+                EventKind::ToolProxyAccepted,
+                EventKind::ToolProxyRejected,
+                EventKind::ToolProxyResult,
+                EventKind::ToolProxyError,
+                EventKind::ToolProxyTimeout,
+            ];
+
             /// Every kind.
             pub const ALL: &[EventKind] = &[$(EventKind::$name,)*];
 
@@ -334,6 +438,18 @@ event_kinds! {
     PortRebound = "PORT_REBOUND",
     /// A number turned out to be in somebody else's use.
     PortConflict = "PORT_CONFLICT",
+    /// Somebody called a tool.
+    ToolProxyInvoke = "TOOL_PROXY_INVOKE",
+    /// A provider was chosen for a call.
+    ToolProxyAccepted = "TOOL_PROXY_ACCEPTED",
+    /// A call reached no provider.
+    ToolProxyRejected = "TOOL_PROXY_REJECTED",
+    /// A tool answered.
+    ToolProxyResult = "TOOL_PROXY_RESULT",
+    /// A call failed, or was taken back.
+    ToolProxyError = "TOOL_PROXY_ERROR",
+    /// A call got no answer in time.
+    ToolProxyTimeout = "TOOL_PROXY_TIMEOUT",
 }
 
 /// Who asked for a command's changes, when, and in what connection.
@@ -387,4 +503,10 @@ pub enum Thing {
     EndedLease(Arc<Lease>, Sequence),
     /// A number that is kept from most for a while.
     Quarantine(PortKey, Quarantine),
+    /// A call, and the place of its latest change.
+    Invocation(Arc<Invocation>, Sequence),
+    /// What a tool's calls add up to.
+    ToolCalls(ToolKey, Arc<CallStats>),
+    /// What the calls that a node took add up to.
+    NodeCalls(NodeId, Arc<CallStats>),
 }

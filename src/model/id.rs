@@ -39,6 +39,19 @@ uuid_ids! {
     ToolId;
     /// One change, as watchers see it: the same at every reading.
     EventId;
+    /// One call of a tool.
+    InvocationId;
+}
+
+impl InvocationId {
+    /// What the provider of an attempt calls the call: the call's own id for the first, so that the answer to an earlier
+    /// attempt is never taken for that to a later one.
+    pub fn of_attempt(self, number: u32) -> Self {
+        match number {
+            1 => self,
+            number => InvocationId(Uuid::new_v5(&self.0, &number.to_be_bytes())),
+        }
+    }
 }
 
 impl ToolId {

@@ -7,6 +7,7 @@
 mod change;
 mod contract;
 mod id;
+mod invocation;
 mod name;
 mod node;
 mod pattern;
@@ -20,7 +21,12 @@ pub use contract::{
     Contract, ContractField, Dependency, DependencyKind, FIELD_DEPTH_MAX, JSON_DEPTH_MAX, LIST_LEN_MAX, TEXT_LEN_MAX,
 };
 pub use id::{
-    ContractHash, DefinitionHash, EventId, LeaseId, NodeId, RegistryId, RequesterId, Sequence, ToolId, ValidatorId,
+    ContractHash, DefinitionHash, EventId, InvocationId, LeaseId, NodeId, RegistryId, RequesterId, Sequence, ToolId,
+    ValidatorId,
+};
+pub use invocation::{
+    Asked, Attempt, CallError, CallErrorCode, CallStats, Durations, Ending, Invocation, InvocationStatus, LastCall,
+    NodeSelection,
 };
 pub use name::{
     ContractName, InvalidName, InvalidVersionReq, NAME_LEN_MAX, NodeName, ToolName, TopicName, Version, VersionReq,

@@ -49,7 +49,13 @@ pub struct ToolDefinition {
     pub output_schema: Option<Value>,
     /// The error codes a call may fail with.
     pub error_codes: Vec<String>,
-    /// SHA-256 of all of the above in canonical JSON.
+    /// How long a call may take, in milliseconds, where its caller does not say; `None`: the registry's default.
+    pub timeout_ms: Option<u32>,
+    /// Whether a call may be made again when nobody knows what came of it.
+    pub idempotent: bool,
+    /// Why no call can be checked against it, in words; such an offer is kept and shown, and takes no calls.
+    pub defect: Option<String>,
+    /// SHA-256 of all of the above in canonical JSON, the defect left aside.
     pub hash: DefinitionHash,
 }
 
@@ -95,11 +101,17 @@ pub struct Tool {
 }
 
 impl Tool {
-    /// The definition that a call is checked against: the earliest offer's.
+    /// The definition that a call is checked against: the earliest offer's that has no defect.
     ///
     /// Where providers disagree, the others are kept and shown as a collision; a node that wants its own
     /// to count registers it under a version of its own.
     pub fn definition(&self) -> &Arc<ToolDefinition> {
-        &self.offers[0].definition
+        let sound = self.offers.iter().find(|offer| offer.definition.defect.is_none());
+        &sound.unwrap_or(&self.offers[0]).definition
+    }
+
+    /// Whether some offer's definition has no defect.
+    pub fn is_sound(&self) -> bool {
+        self.definition().defect.is_none()
     }
 }

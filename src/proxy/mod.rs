@@ -1,3 +1,26 @@
-//! A call's way from its caller to a provider.
+//! Calls of tools: a call is looked at, sent to a provider, waited for, and kept.
+//!
+//! What a call may do next is decided by a machine without a clock or a wire (`route`); `call` is that machine with
+//! its payloads and those who wait; `core` finds tools and providers for it. Providers listen (`providers`), or the
+//! registry calls them (`outbound`). What happened goes to the log behind the call's back (`record`), but for calls
+//! that promise something beyond their own end.
 
+mod call;
+mod choose;
+mod circuit;
+mod core;
+mod deadlines;
 pub mod outbound;
+mod providers;
+mod record;
+mod redact;
+mod route;
+mod schemas;
+mod service;
+
+pub use call::{Answer, CHUNK_BYTES_MAX, CHUNKS_MAX, Seen, Whole};
+pub use choose::{Candidate, Unfit};
+pub use circuit::{Circuit, CircuitState};
+pub use core::Rules;
+pub use providers::{Deliveries, Delivery, Health, Presence, Stop};
+pub use service::{Asking, BATCH_LEN_MAX, Error, Invoked, PARALLEL_MAX, Plan, Proxy, VersionWanted, Wanted};

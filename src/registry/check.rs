@@ -16,6 +16,7 @@ impl State {
         self.check_tools()?;
         self.check_contracts()?;
         self.check_leases()?;
+        self.calls.check()?;
         for key in self.collisions.keys() {
             if self.sides(key).len() < 2 {
                 return Err(format!("{key:?} is listed as a collision and has one side"));
@@ -125,6 +126,7 @@ impl State {
             contracts,
             collisions,
             leases,
+            calls,
             node_names,
             nodes_by_registration,
             nodes_by_last_seen,

@@ -5,9 +5,9 @@
 
 use super::pool::Rules;
 use crate::model::{
-    Actor, Band, Capabilities, Contract, ExecutionMode, HostName, LeaseId, Lifecycle, NodeId, NodeKind, NodeName,
-    NodePort, PortKey, PortProtocol, Process, RequestKey, RequesterId, Time, ToolDefinition, ToolTransport, TopicName,
-    Transports, TrustState, Ttl, ValidatorId, Version,
+    Actor, Band, Capabilities, Change, Contract, ExecutionMode, HostName, LeaseId, Lifecycle, NodeId, NodeKind,
+    NodeName, NodePort, PortKey, PortProtocol, Process, RequestKey, RequesterId, Time, ToolDefinition, ToolName,
+    ToolTransport, TopicName, Transports, TrustState, Ttl, ValidatorId, Version,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -59,6 +59,10 @@ pub enum Command {
     },
     /// A leased number turned out unusable: another takes its place.
     Rebind(Box<Rebind>),
+    /// What happened in a call of a tool.
+    Record(Vec<Change>),
+    /// The registry was down: calls that were under way end.
+    EndInterruptedCalls,
     /// These processes are gone: what they held is free.
     ProcessesGone(Vec<Process>),
     /// Take for gone what has lapsed by now.
@@ -222,6 +226,8 @@ pub struct Heartbeat {
     pub draining: Option<bool>,
     /// Whether its port leases are renewed, too.
     pub renew_leases: bool,
+    /// The tools whose offers are renewed; all of the node's when absent.
+    pub tools: Option<Vec<ToolName>>,
 }
 
 /// Ports that are wanted in one step.

@@ -78,11 +78,14 @@ pub struct StartError(#[from] ReadError);
 
 struct Job {
     request: Request,
-    answer: Caller,
+    /// Who waits for what comes of it, if anybody does.
+    answer: Option<Caller>,
 }
 
 enum Message {
     Job(Job),
+    /// What happened and is to be kept: it takes part in the next batch, whoever else that is for.
+    Records(Vec<Job>),
     /// Take nothing more, finish what waits.
     Stop,
 }
@@ -98,8 +101,19 @@ impl Handle {
     /// command that the writer has already picked up.
     pub async fn submit(&self, request: Request) -> Result<Outcome, Error> {
         let (answer, answered) = oneshot::channel();
-        self.messages.send(Message::Job(Job { request, answer })).await.map_err(|_| Error::Stopped)?;
+        let job = Job { request, answer: Some(answer) };
+        self.messages.send(Message::Job(job)).await.map_err(|_| Error::Stopped)?;
         answered.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// Has what happened made durable, in this order; answers when all of it is.
+    pub async fn record(&self, requests: Vec<Request>) -> Result<(), Error> {
+        let (answer, answered) = oneshot::channel();
+        let mut jobs: Vec<Job> = requests.into_iter().map(|request| Job { request, answer: None }).collect();
+        let Some(last) = jobs.last_mut() else { return Ok(()) };
+        last.answer = Some(answer);
+        self.messages.send(Message::Records(jobs)).await.map_err(|_| Error::Stopped)?;
+        answered.await.map_err(|_| Error::Stopped)?.map(drop)
     }
 }
 
@@ -200,7 +214,7 @@ struct Writer {
 
 /// Whoever waits for what comes of a command.
 type Caller = oneshot::Sender<Result<Outcome, Error>>;
-type Answering = (Caller, Result<(Answer, Option<Sequence>), Error>);
+type Answering = (Option<Caller>, Result<(Answer, Option<Sequence>), Error>);
 
 impl Writer {
     fn run(mut self) {
@@ -211,6 +225,7 @@ impl Writer {
             for message in messages.drain(..) {
                 match message {
                     Message::Job(job) => jobs.push(job),
+                    Message::Records(records) => jobs.extend(records),
                     // What was sent before is still received; then the channel is empty and closed.
                     Message::Stop => self.waiting.close(),
                 }
@@ -249,7 +264,8 @@ impl Writer {
         let mut entries = Vec::new();
         let mut answers: Vec<Answering> = Vec::new();
         for Job { request, answer } in jobs {
-            if answer.is_closed() && !matches!(request.command, Command::ExpireLapsed) {
+            let left = answer.as_ref().is_some_and(Caller::is_closed);
+            if left && !matches!(request.command, Command::ExpireLapsed | Command::Record(_)) {
                 continue;
             }
             let decided = match &self.halted {
@@ -265,8 +281,8 @@ impl Writer {
             Ok(()) => self.publish(state, entries),
             Err(error) => return self.fail(error, answers),
         };
-        let outcomes = answers.into_iter().map(|(answer, decided)| {
-            (answer, decided.map(|(answer, first)| Outcome { answer, view: view.clone(), first }))
+        let outcomes = answers.into_iter().filter_map(|(answer, decided)| {
+            Some((answer?, decided.map(|(answer, first)| Outcome { answer, view: view.clone(), first })))
         });
         self.tell(outcomes.collect());
     }
@@ -306,7 +322,7 @@ impl Writer {
         if halts {
             self.halted = Some(error.clone());
         }
-        for (answer, _) in answers {
+        for answer in answers.into_iter().filter_map(|(answer, _)| answer) {
             let failed = if halts { Error::Halted(error.clone()) } else { Error::NotStored(error.clone()) };
             let _ = answer.send(Err(failed));
         }

@@ -14,6 +14,7 @@ pub mod state;
 pub mod words;
 
 pub mod apply;
+pub mod calls;
 mod check;
 pub mod decide;
 

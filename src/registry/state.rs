@@ -1,8 +1,9 @@
 //! The state: what the log adds up to, in collections that share structure between versions.
 //!
-//! Everything below `nodes`, `tools`, `contracts`, `collisions` and `leases` is an index that could be computed
+//! Everything below `nodes`, `tools`, `contracts`, `collisions`, `leases` and `calls` is an index that could be computed
 //! from these; [`State::check`] does so and compares.
 
+use super::calls::Calls;
 use super::leases::Leases;
 use super::words::Words;
 use crate::model::{
@@ -79,6 +80,8 @@ pub struct State {
     pub collisions: OrdMap<CollisionKey, Time>,
     /// Port leases, and the numbers that are kept back.
     pub leases: Leases,
+    /// Calls of tools: those under way, the last that ended, and what they add up to.
+    pub calls: Calls,
 
     /// Nodes by name.
     pub node_names: OrdMap<NodeName, NodeId>,
@@ -137,16 +140,17 @@ impl State {
         self.tools.range(from..).take_while(|(key, _)| key.name == *name).map(|(_, tool)| tool).collect()
     }
 
-    /// The tool that a call by name alone means: the highest release, else the highest version there is.
+    /// The tool that a call by name alone means: the highest release, else the highest version there is. One whose
+    /// definition has a defect hides no other.
     pub fn tool_named(&self, name: &ToolName) -> Option<&Arc<Tool>> {
-        let versions = self.tool_versions(name);
-        let release = versions.iter().rev().find(|tool| tool.key.version.is_release());
-        release.or(versions.last()).copied()
+        let versions = self.tool_versions(name).into_iter();
+        versions.max_by_key(|tool| (tool.is_sound(), tool.key.version.is_release()))
     }
 
-    /// The highest version of a tool that will do.
+    /// The highest version of a tool that will do. One whose definition has a defect hides no other.
     pub fn tool_fitting(&self, name: &ToolName, range: &VersionReq) -> Option<&Arc<Tool>> {
-        self.tool_versions(name).into_iter().rev().find(|tool| range.matches(&tool.key.version))
+        let versions = self.tool_versions(name).into_iter();
+        versions.filter(|tool| range.matches(&tool.key.version)).max_by_key(|tool| tool.is_sound())
     }
 
     /// How many nodes have this status.
@@ -193,7 +197,7 @@ impl State {
         let nodes = self.nodes.values().map(|node| Thing::Node(node.clone()));
         let tools = self.tools.values().map(|tool| Thing::Tool(tool.clone()));
         let collisions = self.collisions.iter().map(|(key, since)| Thing::Collision(key.clone(), *since));
-        contracts.chain(nodes).chain(tools).chain(collisions).chain(self.leases.things())
+        contracts.chain(nodes).chain(tools).chain(collisions).chain(self.leases.things()).chain(self.calls.things())
     }
 
     /// Adds a contract's topics and dependencies for a node that keeps it.

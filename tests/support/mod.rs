@@ -1,7 +1,9 @@
 //! What tests share: the real binary as a server, the registry in process with a clock turned by hand, seeds.
 
+pub mod provider;
 pub mod registry;
 pub mod server;
+pub mod socket;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

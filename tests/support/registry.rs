@@ -92,7 +92,8 @@ impl Registry {
     }
 
     pub async fn heartbeat(&self, node: NodeId) -> Result<Outcome, Refusal> {
-        self.submit(Command::Heartbeat(Heartbeat { node, ttl: None, draining: None, renew_leases: false })).await
+        self.submit(Command::Heartbeat(Heartbeat { node, ttl: None, draining: None, renew_leases: false, tools: None }))
+            .await
     }
 
     /// Leases by these rules.

@@ -1,5 +1,6 @@
 //! Commands as mutations: read the input, submit, answer from the first version that reflects it.
 
+mod calls;
 mod ports;
 
 use super::error;
@@ -17,7 +18,7 @@ use uuid::Uuid;
 
 /// Everything that can be changed. Each change is durable before it is answered.
 #[derive(MergedObject, Default)]
-pub struct Mutation(RegistrationMutation, ports::PortMutation);
+pub struct Mutation(RegistrationMutation, ports::PortMutation, calls::CallMutation);
 
 /// The longest correlation id, in bytes.
 const CORRELATION_ID_LEN_MAX: usize = 255;
@@ -61,8 +62,17 @@ impl RegistrationMutation {
     ) -> Result<Node> {
         let services = ctx.data::<Services>()?;
         let correlation_id = input.correlation_id.take();
+        let load = input.load;
+        if load.is_some_and(|load| !(0.0..=1.0).contains(&load)) {
+            return Err(error::invalid("load", "is not between 0 and 1"));
+        }
         let heartbeat = input.read(&services.bounds)?;
-        node(ctx, submit(ctx, Command::Heartbeat(heartbeat), correlation_id).await?).await
+        let id = heartbeat.node;
+        let heard = node(ctx, submit(ctx, Command::Heartbeat(heartbeat), correlation_id).await?).await?;
+        if let Some(load) = load {
+            services.proxy.report_load(id, load);
+        }
+        Ok(heard)
     }
 
     /// Forget a node: its tools go with it, and its contract where nobody else keeps it. Answers the node as it last

@@ -1,16 +1,18 @@
 //! Changes as clients see them: one type for each kind, with the thing that changed as of that change.
 
+use super::super::error::ErrorCode;
 use super::super::error::earlier;
 use super::super::scalars::{DateTime, Sequence};
 use super::super::{View, error};
 use super::contract::{Contract, ContractCollision};
+use super::invocation::{self, Invocation};
 use super::lease::PortLease;
 use super::node::Node;
 use super::tool::Tool;
 use crate::log::Record;
-use crate::model::{self, Change, CollisionKey, EndCause, EventId, NodeId, RegistryId, ToolKey};
+use crate::model::{self, Change, CollisionKey, EndCause, EventId, InvocationId, NodeId, RegistryId, ToolKey};
 use crate::registry::view::Views;
-use async_graphql::{Enum, Interface, Object, Result};
+use async_graphql::{Context, Enum, Interface, Object, Result};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -57,6 +59,18 @@ pub enum EventType {
     PortRebound,
     /// A number turned out to be in somebody's use who holds no lease on it.
     PortConflict,
+    /// Somebody called a tool.
+    ToolProxyInvoke,
+    /// A provider was chosen for a call, the first or a further one.
+    ToolProxyAccepted,
+    /// A call reached no provider.
+    ToolProxyRejected,
+    /// A tool answered; with late in the metadata, too late to count.
+    ToolProxyResult,
+    /// A call failed, or was taken back; with late in the metadata, a failure that was answered too late to count.
+    ToolProxyError,
+    /// A call got no answer in time.
+    ToolProxyTimeout,
 }
 
 /// What every change has.
@@ -96,6 +110,10 @@ impl Base {
     async fn lease(&self) -> Result<PortLease> {
         let view = self.after().await?;
         self.record.change.lease().and_then(|id| PortLease::by_id(&view, id)).ok_or_else(vanished)
+    }
+
+    fn call(&self) -> Result<InvocationId> {
+        self.record.change.call().ok_or_else(vanished)
     }
 
     fn tool_key(&self) -> Option<&ToolKey> {
@@ -374,6 +392,102 @@ events! {
             }
         }
     }
+
+    /// Somebody called a tool.
+    ToolProxyInvoke {
+        /// The call's id.
+        async fn invocation_id(&self) -> Result<Uuid> {
+            self.0.call().map(|call| call.0)
+        }
+        /// The name of the tool that was asked for.
+        async fn tool(&self) -> &str {
+            self.0.record.change.tool().map_or("", |tool| tool.as_str())
+        }
+        /// The call as it then was; null where it is no longer remembered.
+        async fn invocation(&self, ctx: &Context<'_>) -> Result<Option<Invocation>> {
+            invocation::of_change(ctx, self.0.record.sequence, self.0.call()?).await
+        }
+    }
+
+    /// A provider was chosen for a call, the first or a further one.
+    ToolProxyAccepted {
+        /// The call's id.
+        async fn invocation_id(&self) -> Result<Uuid> {
+            self.0.call().map(|call| call.0)
+        }
+        /// The name of the tool that was asked for.
+        async fn tool(&self) -> &str {
+            self.0.record.change.tool().map_or("", |tool| tool.as_str())
+        }
+        /// The call as it then was; null where it is no longer remembered.
+        async fn invocation(&self, ctx: &Context<'_>) -> Result<Option<Invocation>> {
+            invocation::of_change(ctx, self.0.record.sequence, self.0.call()?).await
+        }
+    }
+
+    /// A call reached no provider.
+    ToolProxyRejected {
+        /// The call's id.
+        async fn invocation_id(&self) -> Result<Uuid> {
+            self.0.call().map(|call| call.0)
+        }
+        /// The name of the tool that was asked for.
+        async fn tool(&self) -> &str {
+            self.0.record.change.tool().map_or("", |tool| tool.as_str())
+        }
+        /// The call as it then was; null where it is no longer remembered.
+        async fn invocation(&self, ctx: &Context<'_>) -> Result<Option<Invocation>> {
+            invocation::of_change(ctx, self.0.record.sequence, self.0.call()?).await
+        }
+    }
+
+    /// A tool answered; with late in the metadata, too late to count.
+    ToolProxyResult {
+        /// The call's id.
+        async fn invocation_id(&self) -> Result<Uuid> {
+            self.0.call().map(|call| call.0)
+        }
+        /// The name of the tool that was asked for.
+        async fn tool(&self) -> &str {
+            self.0.record.change.tool().map_or("", |tool| tool.as_str())
+        }
+        /// The call as it then was; null where it is no longer remembered.
+        async fn invocation(&self, ctx: &Context<'_>) -> Result<Option<Invocation>> {
+            invocation::of_change(ctx, self.0.record.sequence, self.0.call()?).await
+        }
+    }
+
+    /// A call failed, or was taken back; with late in the metadata, a failure that was answered too late to count.
+    ToolProxyError {
+        /// The call's id.
+        async fn invocation_id(&self) -> Result<Uuid> {
+            self.0.call().map(|call| call.0)
+        }
+        /// The name of the tool that was asked for.
+        async fn tool(&self) -> &str {
+            self.0.record.change.tool().map_or("", |tool| tool.as_str())
+        }
+        /// The call as it then was; null where it is no longer remembered.
+        async fn invocation(&self, ctx: &Context<'_>) -> Result<Option<Invocation>> {
+            invocation::of_change(ctx, self.0.record.sequence, self.0.call()?).await
+        }
+    }
+
+    /// A call got no answer in time.
+    ToolProxyTimeout {
+        /// The call's id.
+        async fn invocation_id(&self) -> Result<Uuid> {
+            self.0.call().map(|call| call.0)
+        }
+        /// The name of the tool that was asked for.
+        async fn tool(&self) -> &str {
+            self.0.record.change.tool().map_or("", |tool| tool.as_str())
+        }
+        /// The call as it then was; null where it is no longer remembered.
+        async fn invocation(&self, ctx: &Context<'_>) -> Result<Option<Invocation>> {
+            invocation::of_change(ctx, self.0.record.sequence, self.0.call()?).await
+        }
+    }
 }
 
 /// One change in the registry's log, as clients see it; each kind is a type of its own with the thing that changed.
@@ -420,6 +534,12 @@ pub enum RegistryEvent {
     PortExpired(PortExpired),
     PortRebound(PortRebound),
     PortConflict(PortConflict),
+    ToolProxyInvoke(ToolProxyInvoke),
+    ToolProxyAccepted(ToolProxyAccepted),
+    ToolProxyRejected(ToolProxyRejected),
+    ToolProxyResult(ToolProxyResult),
+    ToolProxyError(ToolProxyError),
+    ToolProxyTimeout(ToolProxyTimeout),
 }
 
 fn event_type(change: &Change) -> Result<EventType> {
@@ -455,6 +575,12 @@ impl RegistryEvent {
             EventKind::PortExpired => PortExpired(base).into(),
             EventKind::PortRebound => PortRebound(base).into(),
             EventKind::PortConflict => PortConflict(base).into(),
+            EventKind::ToolProxyInvoke => ToolProxyInvoke(base).into(),
+            EventKind::ToolProxyAccepted => ToolProxyAccepted(base).into(),
+            EventKind::ToolProxyRejected => ToolProxyRejected(base).into(),
+            EventKind::ToolProxyResult => ToolProxyResult(base).into(),
+            EventKind::ToolProxyError => ToolProxyError(base).into(),
+            EventKind::ToolProxyTimeout => ToolProxyTimeout(base).into(),
         })
     }
 }
@@ -519,5 +645,44 @@ fn metadata(change: &Change) -> Value {
             "leaseId": lease.map(|lease| lease.0), "host": host.as_str(), "port": port,
             "transports": transports.to_string(), "reason": reason, "quarantineSeconds": quarantine_seconds,
         }),
+        Change::CallInvoked { .. }
+        | Change::CallAccepted { .. }
+        | Change::CallRejected { .. }
+        | Change::CallEnded { .. }
+        | Change::CallAnsweredLate { .. } => call_metadata(change),
     }
+}
+
+fn call_metadata(change: &Change) -> Value {
+    match change {
+        Change::CallInvoked { call, asked } => json!({
+            "invocationId": call.0, "tool": asked.tool.as_str(), "version": asked.version, "caller": asked.caller,
+            "arguments": *asked.arguments, "timeoutMs": asked.timeout_ms,
+        }),
+        Change::CallAccepted { call, tool, node, attempt, at, warnings } => json!({
+            "invocationId": call.0, "tool": tool.name.as_str(), "version": tool.version.as_str(), "nodeId": node.0,
+            "attempt": attempt, "at": at.to_string(), "warnings": warnings,
+        }),
+        Change::CallRejected { call, tool, error, at } => json!({
+            "invocationId": call.0, "tool": tool.as_str(), "at": at.to_string(), "error": error_metadata(error),
+        }),
+        Change::CallEnded { call, tool, node, ending } => json!({
+            "invocationId": call.0, "tool": tool.name.as_str(), "version": tool.version.as_str(), "nodeId": node.0,
+            "status": format!("{:?}", ending.status), "result": ending.result.as_deref(),
+            "error": ending.error.as_ref().map(error_metadata), "attempts": ending.attempts.len(),
+            "at": ending.at.to_string(), "late": false,
+        }),
+        Change::CallAnsweredLate { call, tool, node, attempt, failed, at } => json!({
+            "invocationId": call.0, "tool": tool.name.as_str(), "version": tool.version.as_str(), "nodeId": node.0,
+            "attempt": attempt, "failed": failed, "at": at.to_string(), "late": true,
+        }),
+        _ => json!({}),
+    }
+}
+
+fn error_metadata(error: &model::CallError) -> Value {
+    json!({
+        "code": ErrorCode::from(error.code).as_str(), "type": error.kind, "message": error.message,
+        "retryable": error.retryable,
+    })
 }

@@ -88,7 +88,7 @@ pub(in crate::graphql) async fn list(
     Ok(page.take(events.collect::<Vec<_>>().into_iter(), total))
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     views: &Arc<Views>,
     read: impl FnOnce(&Views) -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T> {

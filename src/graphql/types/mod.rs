@@ -5,6 +5,8 @@ pub mod contract;
 pub mod event;
 pub mod graph;
 pub mod history;
+pub mod invocation;
+pub mod invoke;
 pub mod lease;
 pub mod node;
 pub mod port;

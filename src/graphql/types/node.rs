@@ -7,6 +7,7 @@ use super::super::scalars::DateTime;
 use super::contract::Contract;
 use super::lease::PortLease;
 use super::port::NodePort;
+use super::tool::ExecutionSummary;
 use super::tool::Tool;
 use super::trust::{Trust, TrustState};
 use crate::model::{self, NAME_LEN_MAX, NodeId, NodeName, Time, ToolName, TopicName};
@@ -222,6 +223,10 @@ impl Node {
     /// The contract it keeps; null where it was registered without one.
     async fn contract(&self) -> Option<Contract> {
         Contract::by_hash(&self.view, self.node.declared.contract?)
+    }
+    /// What the calls that it took add up to.
+    async fn execution(&self) -> ExecutionSummary {
+        ExecutionSummary(self.view.calls.of_node(self.node.id).cloned().unwrap_or_default())
     }
     /// The tools it offers, by name, then from the lowest version to the highest.
     async fn tools(

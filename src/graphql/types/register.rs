@@ -94,6 +94,11 @@ pub struct ToolInput {
     ttl_seconds: Option<i32>,
     /// How many calls the provider takes at once: 1 or more.
     max_in_flight: Option<i32>,
+    /// How many milliseconds a call may take where its caller does not say: 1 or more; the registry's default when
+    /// absent.
+    timeout_ms: Option<i32>,
+    /// True: a call may be made again, at another provider, when nobody knows what came of it.
+    idempotent: Option<bool>,
 }
 
 fn patch<T, U>(given: MaybeUndefined<T>, read: impl FnOnce(T) -> Result<U>) -> Result<Patch<U>> {
@@ -267,6 +272,12 @@ impl ToolInput {
             input_schema: self.input_schema,
             output_schema: self.output_schema,
             error_codes: self.error_codes.unwrap_or_default(),
+            timeout_ms: match self.timeout_ms.map(u32::try_from) {
+                None => None,
+                Some(Ok(timeout_ms)) => Some(timeout_ms),
+                Some(Err(_)) => return Err(invalid(&format!("{path}.timeoutMs"), "is less than 1")),
+            },
+            idempotent: self.idempotent.unwrap_or(false),
         };
         let max_in_flight = match self.max_in_flight.map(u32::try_from) {
             None => None,
@@ -294,6 +305,11 @@ pub struct HeartbeatInput {
     draining: Option<bool>,
     /// True: its port leases begin their lifetimes anew, each as long as it was asked for.
     renew_leases: Option<bool>,
+    /// The names of the tools whose offers begin their lifetimes anew; all that the node offers when absent.
+    tools: Option<Vec<String>>,
+    /// How busy the node says it is, from 0 to 1: a call by LEAST_LOADED prefers the less busy. As before when absent;
+    /// not kept in the registry's history.
+    pub(in crate::graphql) load: Option<f64>,
     /// What the caller calls the whole undertaking; travels with every change.
     pub(in crate::graphql) correlation_id: Option<String>,
 }
@@ -302,7 +318,11 @@ impl HeartbeatInput {
     pub(in crate::graphql) fn read(self, bounds: &Bounds) -> Result<Heartbeat> {
         let ttl = self.ttl_seconds.map(|seconds| ttl("ttlSeconds", seconds, bounds)).transpose()?;
         let renew_leases = self.renew_leases.unwrap_or(false);
-        Ok(Heartbeat { node: NodeId(self.node_id), ttl, draining: self.draining, renew_leases })
+        let name = |(at, name): (usize, String)| {
+            ToolName::try_new(&name).map_err(|error| invalid(&format!("tools[{at}]"), error))
+        };
+        let tools = self.tools.map(|tools| list("tools", tools, name)).transpose()?;
+        Ok(Heartbeat { node: NodeId(self.node_id), ttl, draining: self.draining, renew_leases, tools })
     }
 }
 

@@ -1,14 +1,15 @@
 //! Tools: the object, and which tools a list has.
 
-use super::super::View;
 use super::super::error::invalid;
 use super::super::paging::{Connection, Page, PageArgs, Rank, Total, total};
 use super::super::scalars::DateTime;
+use super::super::{Services, View};
 use super::contract::Contract;
 use super::node::Node;
 use crate::model::{self, NodeId, OfferSource, ToolKey, ToolName, TrustState, Version, VersionReq};
+use crate::proxy::{self, Health, Presence};
 use crate::registry::state::State;
-use async_graphql::{Enum, InputObject, Object, Result};
+use async_graphql::{Context, Enum, InputObject, Object, Result, SimpleObject};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -96,6 +97,24 @@ impl Tool {
     async fn error_codes(&self) -> &[String] {
         &self.tool.definition().error_codes
     }
+    /// How many milliseconds a call may take where its caller does not say; null where the registry's default counts.
+    async fn timeout_ms(&self) -> Option<u32> {
+        self.tool.definition().timeout_ms
+    }
+    /// Whether a call may be made again when nobody knows what came of it.
+    async fn idempotent(&self) -> bool {
+        self.tool.definition().idempotent
+    }
+    /// Why no call can reach it: each of its offers has a defect or failed too often of late; null where one can.
+    async fn quarantine(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        let services = ctx.data::<Services>()?;
+        let causes = self.tool.offers.iter().map(|offer| quarantine(services, offer)).collect::<Option<Vec<_>>>();
+        Ok(causes.map(|causes| causes.join("; ")))
+    }
+    /// What its calls add up to, those of the last moment left aside.
+    async fn metrics(&self) -> ToolMetrics {
+        ToolMetrics(self.view.calls.of_tool(&self.tool.key).cloned().unwrap_or_default())
+    }
     /// The contract that declares the tool; null where it was registered by fields.
     async fn contract(&self) -> Option<Contract> {
         let offer = self.tool.offers.first().filter(|offer| offer.source == OfferSource::Contract)?;
@@ -153,9 +172,182 @@ impl ToolProvider {
     async fn max_in_flight(&self) -> Option<u32> {
         self.offer.max_in_flight
     }
-    /// Whether the node is ONLINE.
-    async fn healthy(&self) -> bool {
-        self.node.node.status == model::NodeStatus::Online
+    /// How many calls of the tool it has under way.
+    async fn in_flight(&self, ctx: &Context<'_>) -> Result<u32> {
+        Ok(self.look(ctx)?.1.in_flight)
+    }
+    /// How busy the node says it is, from 0 to 1; null where it does not say.
+    async fn load(&self, ctx: &Context<'_>) -> Result<Option<f64>> {
+        Ok(self.look(ctx)?.0.load)
+    }
+    /// Whether calls reach it: its node listens, or it has an endpoint.
+    async fn connected(&self, ctx: &Context<'_>) -> Result<bool> {
+        Ok(self.offer.transport != model::ToolTransport::GraphQl && self.offer.endpoint.is_some()
+            || self.look(ctx)?.0.connected)
+    }
+    /// Whether calls are sent to it: the node is ONLINE, calls reach it, and it is not in quarantine.
+    async fn healthy(&self, ctx: &Context<'_>) -> Result<bool> {
+        let is_online = self.node.node.status == model::NodeStatus::Online;
+        Ok(is_online && self.connected(ctx).await? && self.quarantine(ctx).await?.is_none())
+    }
+    /// Why no calls are sent to it: its definition has a defect, or it failed too often of late; null where they are.
+    async fn quarantine(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        Ok(quarantine(ctx.data::<Services>()?, &self.offer))
+    }
+    /// Whether calls go through to it, by how the last ones went.
+    async fn circuit(&self, ctx: &Context<'_>) -> Result<Circuit> {
+        Ok(Circuit::from(self.look(ctx)?.1.circuit))
+    }
+}
+
+impl ToolProvider {
+    fn look(&self, ctx: &Context<'_>) -> Result<(Presence, Health)> {
+        Ok(ctx.data::<Services>()?.proxy.look(self.offer.node, &self.offer.definition.key))
+    }
+}
+
+/// Why no calls are sent to an offer, whatever its node does.
+fn quarantine(services: &Services, offer: &model::Offer) -> Option<String> {
+    if let Some(defect) = &offer.definition.defect {
+        return Some(defect.clone());
+    }
+    let (_, health) = services.proxy.look(offer.node, &offer.definition.key);
+    let waits = !health.circuit.admits(services.clock.now());
+    waits.then(|| format!("it failed too often of late: {}", health.circuit.cause.unwrap_or_default()))
+}
+
+/// Where a circuit stands.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "proxy::CircuitState")]
+pub enum CircuitState {
+    /// Calls go through.
+    Closed,
+    /// No calls go through.
+    Open,
+    /// One call is on its way to find out.
+    HalfOpen,
+}
+
+/// Whether calls go through to a provider. After five failures in a row none do for ten seconds; then one is tried, and
+/// where that fails, too, none do for twice as long, up to five minutes. A tool that says that it failed works.
+#[derive(SimpleObject)]
+pub struct Circuit {
+    /// Where it stands.
+    state: CircuitState,
+    /// Failures in a row.
+    failures: u32,
+    /// When it last opened; null while it is closed.
+    opened_at: Option<DateTime>,
+    /// From when on a call is tried; null while it is closed.
+    retry_at: Option<DateTime>,
+    /// The latest failure in words; null where there is none.
+    cause: Option<String>,
+}
+
+impl From<proxy::Circuit> for Circuit {
+    fn from(circuit: proxy::Circuit) -> Self {
+        Circuit {
+            state: circuit.state.into(),
+            failures: circuit.failures,
+            opened_at: circuit.opened_at.map(DateTime),
+            retry_at: circuit.retry_at.map(DateTime),
+            cause: circuit.cause,
+        }
+    }
+}
+
+/// What calls of a tool add up to. Calls that were taken back, or reached no provider, do not count.
+pub struct ToolMetrics(Arc<model::CallStats>);
+
+/// What calls of a tool add up to. Calls that were taken back, or reached no provider, do not count.
+#[Object]
+impl ToolMetrics {
+    /// How many ended.
+    async fn calls(&self) -> u64 {
+        self.0.calls
+    }
+    /// How many of them did not succeed.
+    async fn failures(&self) -> u64 {
+        self.0.failures()
+    }
+    /// How many of them got no answer in time.
+    async fn timeouts(&self) -> u64 {
+        self.0.timeouts
+    }
+    /// Half of them took at most so many milliseconds, a tenth more or less; null without calls.
+    async fn p50_duration_ms(&self) -> Option<f64> {
+        milliseconds(&self.0, 0.5)
+    }
+    /// All but one in a hundred took at most so many milliseconds, a tenth more or less; null without calls.
+    async fn p99_duration_ms(&self) -> Option<f64> {
+        milliseconds(&self.0, 0.99)
+    }
+}
+
+fn milliseconds(stats: &model::CallStats, share: f64) -> Option<f64> {
+    stats.durations.quantile(share).map(|micros| micros / 1_000.0)
+}
+
+/// What the calls that a node took add up to: each provider's part in a call counts for itself.
+pub struct ExecutionSummary(pub(super) Arc<model::CallStats>);
+
+impl ExecutionSummary {
+    fn last(&self) -> Option<&model::LastCall> {
+        self.0.last.as_ref()
+    }
+}
+
+/// What the calls that a node took add up to: each provider's part in a call counts for itself. Those of the last moment
+/// are left aside, and those that their caller took back.
+#[Object]
+impl ExecutionSummary {
+    /// How many ended.
+    async fn count(&self) -> u64 {
+        self.0.calls
+    }
+    /// How many of them succeeded.
+    async fn success_count(&self) -> u64 {
+        self.0.successes
+    }
+    /// How many of them did not.
+    async fn failure_count(&self) -> u64 {
+        self.0.failures()
+    }
+    /// The share of those that succeeded, from 0 to 1; null without calls.
+    async fn success_rate(&self) -> Option<f64> {
+        (self.0.calls > 0).then(|| self.0.successes as f64 / self.0.calls as f64)
+    }
+    /// When the latest ended; null without calls.
+    async fn last_at(&self) -> Option<DateTime> {
+        self.last().map(|last| DateTime(last.at))
+    }
+    /// How many milliseconds the latest took; null without calls.
+    async fn last_duration_ms(&self) -> Option<f64> {
+        self.last().map(|last| last.micros as f64 / 1_000.0)
+    }
+    /// Half of them took at most so many milliseconds, a tenth more or less; null without calls.
+    async fn p50_duration_ms(&self) -> Option<f64> {
+        milliseconds(&self.0, 0.5)
+    }
+    /// All but one in a hundred took at most so many milliseconds, a tenth more or less; null without calls.
+    async fn p99_duration_ms(&self) -> Option<f64> {
+        milliseconds(&self.0, 0.99)
+    }
+    /// The arguments of the latest, without what is secret, cut to what is kept; null without calls.
+    async fn last_inputs(&self) -> Option<&serde_json::Value> {
+        self.last().map(|last| &*last.arguments)
+    }
+    /// The result of the latest, without what is secret, cut to what is kept; null where it had none.
+    async fn last_outputs(&self) -> Option<&serde_json::Value> {
+        self.last()?.result.as_deref()
+    }
+    /// Where the provider keeps its trace of the latest; null where it did not say.
+    async fn trace_log_id(&self) -> Option<&str> {
+        self.last()?.trace_log_id.as_deref()
+    }
+    /// Where the provider's log of the latest can be read; null where it did not say.
+    async fn execution_log_url(&self) -> Option<&str> {
+        self.last()?.execution_log_url.as_deref()
     }
 }
 

@@ -3,13 +3,14 @@
 //! A change that does not fit the state (a log written by hand) is passed over, loudly in debug builds:
 //! a registry that starts with what it can make sense of serves better than one that does not start.
 
+mod call;
 mod contract;
 mod node;
 mod port;
 mod tool;
 
 use super::state::State;
-use crate::model::{Change, CollisionKey, Entry, NodeStatus, PortKey, Sequence, Thing, Time, Trust};
+use crate::model::{Attempt, Change, CollisionKey, Entry, NodeStatus, Origin, PortKey, Sequence, Thing, Time, Trust};
 use std::sync::Arc;
 
 /// Where in the log a change stands, and when it was made.
@@ -24,13 +25,13 @@ pub fn entry(state: &mut State, entry: &Entry) {
     let time = entry.origin.time;
     state.leases.lift_quarantines(time);
     for (sequence, change) in entry.placed() {
-        apply(state, Place { sequence, time }, change);
+        apply(state, Place { sequence, time }, &entry.origin, change);
         state.sequence = sequence;
         state.time = time;
     }
 }
 
-fn apply(state: &mut State, place: Place, change: &Change) {
+fn apply(state: &mut State, place: Place, origin: &Origin, change: &Change) {
     match change {
         Change::ContractRegistered { contract } => contract::registered(state, place, contract),
         Change::NodeRegistered { node, declared, status, ttl } => {
@@ -52,12 +53,12 @@ fn apply(state: &mut State, place: Place, change: &Change) {
                 tool::renew(state, *node, place.time);
             }
         }
-        Change::NodeSeen { node, ttl, renew_leases } => {
+        Change::NodeSeen { node, ttl, renew_leases, tools } => {
             node::updated(state, *node, |seen| {
                 seen.ttl = *ttl;
                 node::see(seen, place.time);
             });
-            tool::renew(state, *node, place.time);
+            tool::renew_named(state, *node, place.time, tools.as_deref());
             if *renew_leases {
                 port::renew_of_node(state, place.time, *node);
             }
@@ -105,6 +106,17 @@ fn apply(state: &mut State, place: Place, change: &Change) {
             let keys = PortKey::each(host, *port, *transports);
             port::conflicted(state, place.time, keys, reason, *quarantine_seconds);
         }
+        Change::CallInvoked { call, asked } => {
+            call::invoked(state, place, *call, asked, origin.correlation_id.as_deref());
+        }
+        Change::CallAccepted { call, tool, node, attempt, at, warnings } => {
+            call::accepted(state, place, *call, tool, Attempt::new(*attempt, *node, *at), warnings);
+        }
+        Change::CallRejected { call, error, at, .. } => call::rejected(state, place, *call, error, *at),
+        Change::CallEnded { call, tool, ending, .. } => call::ended(state, place, *call, tool, ending),
+        Change::CallAnsweredLate { call, node, attempt, at, .. } => {
+            call::answered_late(state, place, *call, *node, *attempt, *at);
+        }
     }
 }
 
@@ -127,6 +139,9 @@ pub fn restore(sequence: Sequence, time: Time, things: impl IntoIterator<Item = 
             Thing::Lease(lease) => port::put(&mut state, Arc::unwrap_or_clone(lease)),
             Thing::EndedLease(lease, place) => port::put_ended(&mut state, lease, place),
             Thing::Quarantine(key, quarantine) => state.leases.quarantine_number(key, quarantine),
+            Thing::Invocation(call, place) => state.calls.put(call, place),
+            Thing::ToolCalls(tool, stats) => state.calls.put_tool_stats(tool, stats),
+            Thing::NodeCalls(node, stats) => state.calls.put_node_stats(node, stats),
         }
     }
     state

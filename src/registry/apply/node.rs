@@ -61,6 +61,7 @@ pub(super) fn deregistered(state: &mut State, id: NodeId) {
     move_life(state, Some(Life::of(&node)), None);
     unindex_declared(state, id, &node.declared);
     state.nodes.remove(&id);
+    state.calls.forget_node(id);
 }
 
 /// Puts a node in the place of what was known of it.

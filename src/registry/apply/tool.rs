@@ -2,7 +2,7 @@
 
 use super::{Place, settle};
 use crate::model::CollisionKey;
-use crate::model::{Node, NodeId, Offer, Time, Tool, ToolDefinition, ToolKey};
+use crate::model::{Node, NodeId, Offer, Time, Tool, ToolDefinition, ToolKey, ToolName};
 use crate::registry::state::{Lapsing, State};
 use crate::registry::words::Texts;
 use std::sync::Arc;
@@ -57,6 +57,7 @@ pub(super) fn withdraw(state: &mut State, id: NodeId, key: &ToolKey) {
     if tool.offers.is_empty() {
         unindex(state, &known);
         state.tools.remove(key);
+        state.calls.forget_tool(key);
         settle(state, &CollisionKey::Tool(key.name.clone(), key.version.clone()));
     } else {
         put(state, tool);
@@ -65,7 +66,16 @@ pub(super) fn withdraw(state: &mut State, id: NodeId, key: &ToolKey) {
 
 /// The node was heard of: its offers' lifetimes start anew.
 pub(super) fn renew(state: &mut State, id: NodeId, now: Time) {
-    for_each_lapsing(state, id, |offer| offer.expires_at = offer.ttl.map(|ttl| ttl.deadline(now)));
+    renew_named(state, id, now, None);
+}
+
+/// The lifetimes of the node's offers of these tools start anew; of all where none are named.
+pub(super) fn renew_named(state: &mut State, id: NodeId, now: Time, tools: Option<&[ToolName]>) {
+    for_each_lapsing(state, id, |offer| {
+        if tools.is_none_or(|tools| tools.contains(&offer.definition.key.name)) {
+            offer.expires_at = offer.ttl.map(|ttl| ttl.deadline(now));
+        }
+    });
 }
 
 /// The node's offers last until then at least.

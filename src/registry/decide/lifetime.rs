@@ -21,7 +21,8 @@ pub(super) fn heartbeat(state: &State, heartbeat: &Heartbeat) -> Result<Decision
         // Its leases ended with it.
         NodeStatus::Offline => changes.push(Change::NodeRejoined { node: node.id, ttl }),
         NodeStatus::Online | NodeStatus::Draining => {
-            changes.push(Change::NodeSeen { node: node.id, ttl, renew_leases: heartbeat.renew_leases });
+            let (renew_leases, tools) = (heartbeat.renew_leases, heartbeat.tools.clone());
+            changes.push(Change::NodeSeen { node: node.id, ttl, renew_leases, tools });
         }
     }
     let status = match heartbeat.draining {

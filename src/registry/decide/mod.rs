@@ -4,6 +4,7 @@
 //! change it names happens, or it is a refusal and none does.
 
 mod attest;
+mod call;
 mod lifetime;
 pub mod port;
 mod register;
@@ -65,6 +66,8 @@ pub fn decide(state: &State, now: Time, command: &Command) -> Result<Decision, R
         Command::Renew { lease, owner, ttl } => port::renew(state, *lease, owner, *ttl),
         Command::Release { lease, owner } => port::release(state, *lease, owner),
         Command::Rebind(rebind) => port::rebind(state, now, rebind),
+        Command::Record(changes) => Ok(call::record(changes)),
+        Command::EndInterruptedCalls => Ok(call::end_interrupted(state, now)),
         Command::ProcessesGone(processes) => Ok(port::processes_gone(state, processes)),
         Command::ExpireLapsed => Ok(lifetime::expire_lapsed(state, now)),
         Command::GrantGrace { seconds } => Ok(lifetime::grant_grace(state, now, *seconds)),

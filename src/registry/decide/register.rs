@@ -38,6 +38,12 @@ pub(super) fn decide(state: &State, register: &Register) -> Result<Decision, Ref
             warnings.push(format!("port {port} is no longer promised: its lease {} ended: {cause}", lease.id));
         }
     }
+    for offer in offers.values() {
+        let ToolKey { name, version } = &offer.definition.key;
+        if let Some(defect) = &offer.definition.defect {
+            warnings.push(format!("tool {name} {version} takes no calls until it is mended: {defect}"));
+        }
+    }
     let tools_from = changes.len();
     tool_changes(state, known, id, offers, &mut changes);
     let says_otherwise = moves.says_otherwise || changes.len() > tools_from;
@@ -262,7 +268,7 @@ fn node_changes(
         let declared = if says_otherwise { Arc::new(declared) } else { node.declared.clone() };
         changes.push(Change::NodeUpdated { node: id, declared, status, ttl, seen: live, trust_reset });
     } else if live && node.status.is_live() {
-        changes.push(Change::NodeSeen { node: id, ttl, renew_leases: false });
+        changes.push(Change::NodeSeen { node: id, ttl, renew_leases: false, tools: None });
     }
     Moves { says_otherwise, status: status != node.status }
 }

@@ -1,19 +1,20 @@
-//! What can be watched.
+//! The registry's changes, as they are watched.
 
-use super::scalars::Sequence;
-use super::types::event::RegistryEvent;
-use super::types::history::EventFilter;
-use super::{Services, error};
+use super::super::scalars::Sequence;
+use super::super::types::event::RegistryEvent;
+use super::super::types::history::EventFilter;
+use super::super::{Services, error};
 use crate::registry::watch::Watcher;
 use async_graphql::{Context, Result, Subscription as GraphQlSubscription};
 use futures_util::stream::{self, Stream, StreamExt};
 
-/// Everything that can be watched.
-pub struct Subscription;
+/// The registry's changes.
+#[derive(Default)]
+pub struct EventSubscription;
 
-/// Everything that can be watched.
+/// The registry's changes.
 #[GraphQlSubscription]
-impl Subscription {
+impl EventSubscription {
     /// Every change to the registry, in order, none missing: first the history behind a place in the log, then live.
     /// Heartbeats are not shown. Ends with CURSOR_EXPIRED where what comes next is no longer kept.
     async fn registry_events(

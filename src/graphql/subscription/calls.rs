@@ -1,0 +1,125 @@
+//! Calls of tools, as their providers and callers follow them.
+
+use super::super::scalars::DateTime;
+use super::super::types::invocation::Invocation;
+use super::super::{Caller, Services, error};
+use crate::model::{InvocationId, NodeId};
+use crate::proxy::{Deliveries, Delivery, Stop};
+use async_graphql::{Context, Object, Result, SimpleObject, Subscription as GraphQlSubscription};
+use futures_util::stream::{self, Stream, StreamExt};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// Calls of tools, as their providers and callers follow them.
+#[derive(Default)]
+pub struct CallSubscription;
+
+/// Calls of tools, as their providers and callers follow them.
+#[GraphQlSubscription]
+impl CallSubscription {
+    /// The provider's side: calls of this node's tools, each to be answered with completeInvocation. The node takes
+    /// calls for as long as somebody listens; of several listeners each gets its turn. When the connection goes, the
+    /// calls that it had are lost.
+    async fn tool_calls(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The node, which is registered.")] node_id: Uuid,
+        #[graphql(desc = "How many calls this listener takes at once: 1 or more; as many as its tools when absent.")]
+        max_in_flight: Option<i32>,
+    ) -> Result<impl Stream<Item = ToolCall> + use<>> {
+        let in_flight_max = match max_in_flight.map(u32::try_from) {
+            None => None,
+            Some(Ok(count)) if count > 0 => Some(count),
+            Some(_) => return Err(error::invalid("maxInFlight", "is not 1 or more")),
+        };
+        let deliveries: Deliveries =
+            ctx.data::<Services>()?.proxy.listen(NodeId(node_id), in_flight_max).map_err(error::proxy)?;
+        Ok(deliveries.map(ToolCall))
+    }
+
+    /// Calls that this node was handed and that nobody waits for any more: it may stop working on them.
+    async fn tool_cancellations(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The node, which is registered.")] node_id: Uuid,
+    ) -> Result<impl Stream<Item = ToolCancellation> + use<>> {
+        let stops = ctx.data::<Services>()?.proxy.stops(NodeId(node_id)).map_err(error::proxy)?;
+        let next = stream::unfold(stops, |mut stops| async move { Some((stops.recv().await?, stops)) });
+        Ok(next.map(|Stop { call, reason }| ToolCancellation { invocation_id: call.0, reason }))
+    }
+
+    /// One call's life, or that of every call of an undertaking: as it is now, then at each step. That of one call ends
+    /// with it.
+    async fn invocation_updates(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The call; else correlationId is given.")] id: Option<Uuid>,
+        #[graphql(desc = "The undertaking; else id is given.")] correlation_id: Option<String>,
+    ) -> Result<impl Stream<Item = Invocation> + use<>> {
+        let (services, caller) = (ctx.data::<Services>()?, ctx.data::<Caller>()?);
+        let views = services.views.clone();
+        let seen = match (id, correlation_id) {
+            (Some(id), None) => {
+                let principal = caller.actor.principal.clone();
+                services.proxy.follow(InvocationId(id), principal).map_err(error::proxy)?.left_stream()
+            }
+            (None, Some(correlation_id)) => services.proxy.follow_all(correlation_id).right_stream(),
+            _ => return Err(error::invalid("id", "or correlationId is given, and not both")),
+        };
+        Ok(seen.map(move |seen| Invocation::new(views.current(), seen)))
+    }
+}
+
+/// A call that a provider is to answer.
+pub struct ToolCall(Delivery);
+
+/// A call that a provider is to answer.
+#[Object]
+impl ToolCall {
+    /// What completeInvocation and progressInvocation call it. The invocation's own id for the first provider that is
+    /// asked, another for each further one.
+    async fn invocation_id(&self) -> Uuid {
+        self.0.call.id.of_attempt(self.0.attempt).0
+    }
+    /// The tool's name.
+    async fn tool(&self) -> &str {
+        self.0.call.asked.tool.as_str()
+    }
+    /// The tool's version.
+    async fn version(&self) -> &str {
+        self.0.call.found.as_ref().map_or("", |found| found.tool.key.version.as_str())
+    }
+    /// What it is given, checked against its input schema.
+    async fn arguments(&self) -> &Value {
+        &self.0.call.arguments
+    }
+    /// Who asked: a principal.
+    async fn caller(&self) -> &str {
+        &self.0.call.asked.caller
+    }
+    /// What the caller calls the whole undertaking; the invocation's id where it did not say.
+    async fn correlation_id(&self) -> String {
+        self.0.call.correlation_id()
+    }
+    /// Nobody waits for an answer any longer than this.
+    async fn deadline(&self) -> DateTime {
+        DateTime(self.0.call.asked.deadline())
+    }
+    /// How many milliseconds the whole call may take.
+    async fn timeout_ms(&self) -> u32 {
+        self.0.call.asked.timeout_ms
+    }
+    /// Which attempt at the call this is, from 1.
+    async fn attempt(&self) -> u32 {
+        self.0.attempt
+    }
+}
+
+/// A call that nobody waits for any more.
+#[derive(SimpleObject)]
+pub struct ToolCancellation {
+    /// The call, as its ToolCall names it.
+    invocation_id: Uuid,
+    /// Why, in words.
+    reason: String,
+}

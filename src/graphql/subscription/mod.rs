@@ -1,0 +1,10 @@
+//! What can be watched.
+
+mod calls;
+mod events;
+
+use async_graphql::MergedSubscription;
+
+/// Everything that can be watched.
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(events::EventSubscription, calls::CallSubscription);

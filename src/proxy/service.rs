@@ -1,0 +1,681 @@
+//! The way to calls, for the doors.
+
+use super::call::{Answer, Call, Found, Seen, Way};
+use super::choose::{Candidate, Wants, nobody, order};
+use super::core::{Core, Rules};
+use super::outbound::Outbound;
+use super::providers::{Deliveries, Health, Presence, Stop};
+use super::redact;
+use super::route::Taken;
+use super::schemas::sentence;
+use crate::model::{
+    Actor, Asked, CallError, CallErrorCode, Change, Invocation, InvocationId, InvocationStatus, NodeId, NodeSelection,
+    Offer, RequestKey, Time, Tool, ToolKey, ToolName, TrustState, Version, VersionReq,
+};
+use crate::registry::command::{Command, Request};
+use crate::registry::engine::{Clock, Handle};
+use crate::registry::refusal::Refusal;
+use crate::registry::state::State;
+use crate::registry::view::Views;
+use futures_util::stream::{self, Stream, StreamExt};
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use uuid::{NoContext, Timestamp, Uuid};
+
+/// How many calls one batch may have.
+pub const BATCH_LEN_MAX: usize = 1_000;
+/// How many calls of a batch are made at once at most.
+pub const PARALLEL_MAX: usize = 64;
+/// How many calls of a batch are made at once where its caller does not say.
+const PARALLEL: usize = 8;
+/// How many other providers are tried where the caller does not say.
+const FAILOVERS: u32 = 2;
+/// How long a call that is to be in the log before it is sent waits for that.
+const RECORDED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    /// Who.
+    pub actor: Actor,
+    /// What the caller calls the whole undertaking.
+    pub correlation_id: Option<String>,
+}
+
+/// A version, or a range of versions of which the highest will do.
+#[derive(Clone, Debug)]
+pub enum VersionWanted {
+    /// This one.
+    Exactly(Version),
+    /// The highest in this range, as it was written.
+    Range(VersionReq, String),
+}
+
+impl VersionWanted {
+    fn as_text(&self) -> &str {
+        match self {
+            VersionWanted::Exactly(version) => version.as_str(),
+            VersionWanted::Range(_, text) => text,
+        }
+    }
+}
+
+/// A call as it is asked for.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The tool.
+    pub tool: ToolName,
+    /// The version; the highest release when absent.
+    pub version: Option<VersionWanted>,
+    /// What the tool is given.
+    pub arguments: Arc<Value>,
+    /// Which of several providers; the first when absent.
+    pub policy: Option<NodeSelection>,
+    /// The only provider that will do.
+    pub node: Option<NodeId>,
+    /// Only providers that somebody vouches for.
+    pub trusted_only: bool,
+    /// How long it may take, in milliseconds: within the rules' bounds.
+    pub timeout_ms: Option<u32>,
+    /// How many others are tried when a provider is lost or refuses.
+    pub failovers_max: Option<u32>,
+    /// Whether it may be made again when nobody knows what came of it, whatever the tool says.
+    pub idempotent: bool,
+    /// The caller's name for the request.
+    pub request: Option<RequestKey>,
+    /// Whether the caller waits for the end.
+    pub waits: bool,
+}
+
+/// What came of asking for a call.
+#[derive(Clone, Debug)]
+pub enum Invoked {
+    /// It was made, or is being made.
+    Made(Seen),
+    /// It was not to be made: who would have got it.
+    Planned(Box<Plan>),
+}
+
+/// Who would get a call, and why.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The call that would have been made.
+    pub invocation: Arc<Invocation>,
+    /// What would be sent.
+    pub arguments: Arc<Value>,
+    /// Who would get it.
+    pub provider: Option<Offer>,
+    /// Why.
+    pub reason: String,
+    /// Everybody who offers the tool, the earliest first.
+    pub candidates: Vec<Candidate>,
+}
+
+/// Why nothing came of a request about a call.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No call has this id, or none that is still kept.
+    #[error("no invocation has the id {0}, or it is too long ago: look it up with invocations")]
+    NotFound(InvocationId),
+    /// No node has this id.
+    #[error(transparent)]
+    NodeNotFound(#[from] Refusal),
+    /// A provider answers a call once.
+    #[error("invocation {0} was answered already: an answer counts once")]
+    AnsweredAlready(InvocationId),
+    /// The same name with another request.
+    #[error("idempotencyKey {key:?} was used for another request, {call}: a new request needs a new key")]
+    RequestReused {
+        /// The name.
+        key: String,
+        /// The call that it names.
+        call: InvocationId,
+    },
+    /// Too many parts of an answer.
+    #[error("{0}: answer with completeInvocation")]
+    TooManyChunks(String),
+    /// The log does not keep up.
+    #[error("the registry's log does not keep up with the calls: try again later")]
+    Behind,
+}
+
+/// The way to calls.
+pub struct Proxy {
+    core: Arc<Core>,
+    handle: Handle,
+    stopping: AtomicBool,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxy").field("rules", &self.core.rules).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// A call that was begun, or one that was made before under the same name.
+enum Begun {
+    Live(Arc<Call>),
+    Stored(Seen),
+}
+
+impl Proxy {
+    /// Begins to take calls. Runs on the runtime that it is called from.
+    pub fn start(handle: Handle, views: Arc<Views>, clock: Arc<dyn Clock>, rules: Rules, outbound: Outbound) -> Self {
+        let core = Core::new(rules, views, clock, outbound);
+        let (recording, keeping, to_log) = (core.clone(), core.clone(), handle.clone());
+        let tasks = vec![
+            tokio::spawn(async move { recording.recorder.keep(to_log, |call| recording.forget(call)).await }),
+            tokio::spawn(async move { keeping.deadlines.keep().await }),
+        ];
+        Proxy { core, handle, stopping: AtomicBool::new(false), tasks }
+    }
+
+    /// How calls are made.
+    pub fn rules(&self) -> &Rules {
+        &self.core.rules
+    }
+
+    /// Makes a call, and waits for its end where the caller does.
+    pub async fn invoke(&self, asking: Asking, wanted: Wanted) -> Result<Seen, Error> {
+        let waits = wanted.waits;
+        match self.begin(asking, wanted).await? {
+            Begun::Stored(seen) => Ok(seen),
+            Begun::Live(call) => {
+                if waits {
+                    call.ended().await;
+                }
+                Ok(call.seen())
+            }
+        }
+    }
+
+    /// Makes calls, so many at once, and answers each, in their order; where one that fails stops the rest, those that
+    /// were not begun are cancelled.
+    pub async fn invoke_all(
+        &self,
+        calls: Vec<(Asking, Wanted)>,
+        parallel: Option<usize>,
+        stops_on_error: bool,
+    ) -> Result<Vec<Seen>, Error> {
+        let failed = &AtomicBool::new(false);
+        let each = calls.into_iter().map(|(asking, wanted)| async move {
+            if stops_on_error && failed.load(Ordering::SeqCst) {
+                return Ok(self.unmade(&asking, &wanted));
+            }
+            let seen = self.invoke(asking, wanted).await?;
+            let status = seen.invocation.status;
+            if status.is_final() && status != InvocationStatus::Succeeded {
+                failed.store(true, Ordering::SeqCst);
+            }
+            Ok(seen)
+        });
+        let parallel = parallel.unwrap_or(PARALLEL).clamp(1, PARALLEL_MAX);
+        let answers: Vec<Result<Seen, Error>> = stream::iter(each).buffered(parallel).collect().await;
+        answers.into_iter().collect()
+    }
+
+    /// A call of a batch that was stopped before it.
+    fn unmade(&self, asking: &Asking, wanted: &Wanted) -> Seen {
+        let now = self.core.now();
+        let mut invocation = self.invocation(asking, wanted, None, now);
+        invocation.status = InvocationStatus::Cancelled;
+        invocation.completed_at = Some(now);
+        invocation.error = Some(CallError {
+            code: CallErrorCode::ToolCancelled,
+            kind: "Cancelled".to_owned(),
+            message: "an earlier call of the batch failed, and this one was not made".to_owned(),
+            details: None,
+            retryable: true,
+        });
+        Seen { invocation: Arc::new(invocation), whole: None, chunks: Arc::default() }
+    }
+
+    /// Says who would get a call, and makes none.
+    pub fn plan(&self, asking: &Asking, wanted: &Wanted) -> Plan {
+        let (now, state) = (self.core.now(), self.core.views.current());
+        let found = self.find(&state, wanted);
+        let mut invocation = self.invocation(asking, wanted, found.as_ref(), now);
+        let chosen = match &found {
+            Some(found) => self.choose(&state, found, wanted, now),
+            None => Err((unknown(wanted), Vec::new())),
+        };
+        let (provider, reason, candidates) = match chosen {
+            Ok((way, candidates)) => {
+                invocation.status = InvocationStatus::Routed;
+                invocation.warnings = way.warnings;
+                let first = way.candidates.first().copied();
+                let mut offers = found.iter().flat_map(|found| &found.tool.offers);
+                let provider = offers.find(|offer| Some(offer.node) == first).cloned();
+                (provider, why(wanted, &candidates), candidates)
+            }
+            Err((error, candidates)) => {
+                let reason = error.message.clone();
+                invocation.status = InvocationStatus::Rejected;
+                invocation.error = Some(error);
+                (None, reason, candidates)
+            }
+        };
+        invocation.tool = found.map(|found| found.tool.key.clone());
+        let arguments = wanted.arguments.clone();
+        Plan { invocation: Arc::new(invocation), arguments, provider, reason, candidates }
+    }
+
+    async fn begin(&self, asking: Asking, wanted: Wanted) -> Result<Begun, Error> {
+        if self.core.recorder.is_full() || self.stopping.load(Ordering::SeqCst) {
+            return Err(Error::Behind);
+        }
+        let (now, state) = (self.core.now(), self.core.views.current());
+        let found = self.find(&state, &wanted);
+        let invocation = self.invocation(&asking, &wanted, found.as_ref(), now);
+        let deadline = Instant::now() + Duration::from_millis(u64::from(invocation.asked.timeout_ms));
+        let who = (asking.actor, asking.correlation_id);
+        let call = Call::new(self.core.clone(), invocation, who, wanted.arguments.clone(), deadline, found);
+        if let Some(request) = &wanted.request
+            && let Some(before) = self.made_before(&call, request)?
+        {
+            return Ok(before);
+        }
+        self.core.add(&call);
+        tracing::debug!(call = %call.id, tool = %wanted.tool, caller = %call.asked.caller, "a tool is called");
+        // What outlives the caller's wait is promised only once it is in the log.
+        if wanted.request.is_some() || !wanted.waits {
+            let recorded = tokio::time::timeout(RECORDED_WITHIN, call.recorded()).await;
+            if recorded.is_err() {
+                call.cancel();
+                return Err(Error::Behind);
+            }
+        }
+        self.route(&state, &call, &wanted, now);
+        Ok(Begun::Live(call))
+    }
+
+    /// Sends a call its way, or turns it away.
+    fn route(&self, state: &State, call: &Arc<Call>, wanted: &Wanted, now: Time) {
+        let Some(found) = &call.found else { return call.reject(unknown(wanted)) };
+        match self.choose(state, found, wanted, now) {
+            Ok((way, _)) => call.begin(way),
+            Err((error, _)) => {
+                tracing::info!(call = %call.id, tool = %wanted.tool, reason = %error.message, "a call is turned away");
+                call.reject(error);
+            }
+        }
+    }
+
+    /// The call that was made under this name before; remembers this one where there is none.
+    fn made_before(&self, call: &Arc<Call>, request: &RequestKey) -> Result<Option<Begun>, Error> {
+        let name = (call.asked.caller.clone(), request.key.clone());
+        let mut named = self.core.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(live) = named.get(&name) {
+            return same_request(live.id, &live.asked, request).map(|()| Some(Begun::Live(live.clone())));
+        }
+        // Looked at under the lock: a call leaves memory only after the version that has it is there.
+        let state = self.core.views.current();
+        if let Some(stored) = state.calls.of_request(&name.0, &name.1) {
+            same_request(stored.id, &stored.asked, request)?;
+            return Ok(self.seen_in(stored.id, &state, true).map(Begun::Stored));
+        }
+        named.insert(name, call.clone());
+        Ok(None)
+    }
+
+    fn invocation(&self, asking: &Asking, wanted: &Wanted, found: Option<&Found>, now: Time) -> Invocation {
+        let rules = &self.core.rules;
+        let of_tool = found.and_then(|found| found.definition.timeout_ms);
+        let timeout_ms = wanted.timeout_ms.or(of_tool).unwrap_or(rules.timeout_ms).min(rules.timeout_ms_max);
+        let shown = match found {
+            Some(found) => found.compiled.shown_arguments(&wanted.arguments),
+            None => wanted.arguments.clone(),
+        };
+        let asked = Asked {
+            tool: wanted.tool.clone(),
+            version: wanted.version.as_ref().map(|version| version.as_text().to_owned()),
+            node: wanted.node,
+            policy: wanted.policy,
+            arguments: redact::bounded(&shown, rules.record_bytes_max),
+            caller: asking.actor.principal.clone(),
+            timeout_ms,
+            idempotent: wanted.idempotent || found.is_some_and(|found| found.definition.idempotent),
+            request: wanted.request.clone(),
+            requested_at: now,
+        };
+        let id = fresh_id(now);
+        let correlation_id = asking.correlation_id.as_deref().map_or_else(|| id.to_string().into(), Arc::from);
+        Invocation::new(id, Arc::new(asked), correlation_id)
+    }
+
+    fn find(&self, state: &State, wanted: &Wanted) -> Option<Found> {
+        let tool = match &wanted.version {
+            None => state.tool_named(&wanted.tool),
+            Some(VersionWanted::Range(range, _)) => state.tool_fitting(&wanted.tool, range),
+            Some(VersionWanted::Exactly(version)) => {
+                state.tools.get(&ToolKey { name: wanted.tool.clone(), version: version.clone() })
+            }
+        };
+        // What nobody may call is not there.
+        let tool = tool.filter(|tool| self.is_shown(state, tool))?;
+        // The word of the node that the call names counts, else the earliest sound one.
+        let named = tool.offers.iter().find(|offer| Some(offer.node) == wanted.node);
+        let definition = named.map_or_else(|| tool.definition(), |offer| &offer.definition);
+        let compiled = self.core.schemas.of(definition);
+        Some(Found { tool: tool.clone(), definition: definition.clone(), compiled })
+    }
+
+    /// Whether a tool has a provider that is trusted as far as this registry wants; others are neither listed nor
+    /// called.
+    pub fn is_shown(&self, state: &State, tool: &Tool) -> bool {
+        let least = self.core.rules.least_trust;
+        let trusted = |offer: &Offer| state.node(offer.node).is_some_and(|node| node.trust.state() >= least);
+        least == TrustState::Untrusted || tool.offers.iter().any(trusted)
+    }
+
+    fn choose(
+        &self,
+        state: &State,
+        found: &Found,
+        wanted: &Wanted,
+        now: Time,
+    ) -> Result<(Way, Vec<Candidate>), (CallError, Vec<Candidate>)> {
+        let trust = if wanted.trusted_only { TrustState::Trusted } else { TrustState::Untrusted };
+        let wants = Wants {
+            node: wanted.node,
+            trust: trust.max(self.core.rules.least_trust),
+            definition: found.definition.hash,
+            in_flight_max: self.core.rules.in_flight_max,
+        };
+        let candidates = self.core.candidates(state, &found.tool, &wants, now);
+        if let Err(violations) = found.compiled.check_arguments(&wanted.arguments) {
+            return Err((invalid_arguments(&found.definition.key, &violations), candidates));
+        }
+        let policy = wanted.policy.unwrap_or(NodeSelection::First);
+        let turns = matches!(policy, NodeSelection::RoundRobin | NodeSelection::LeastLoaded);
+        let turn = if turns { self.core.turn() } else { 0 };
+        let in_order = order(&candidates, policy, turn, |below| fastrand::usize(..below));
+        if in_order.is_empty() {
+            return Err((nobody(wanted.tool.as_str(), &candidates), candidates));
+        }
+        let mut warnings = Vec::new();
+        if in_order.len() > 1 && wanted.policy.is_none() && wanted.node.is_none() {
+            warnings.push(format!(
+                "{} providers could take this call, and it names no policy: the first one got it",
+                in_order.len()
+            ));
+        }
+        let way = Way {
+            candidates: in_order,
+            all: policy == NodeSelection::All,
+            failovers_max: wanted.failovers_max.unwrap_or(FAILOVERS),
+            warnings,
+        };
+        Ok((way, candidates))
+    }
+
+    /// A call by its id, as its caller sees it, or as everybody does; from a version of the registry where memory does
+    /// not have it.
+    pub fn seen(&self, id: InvocationId, state: &State, principal: &str) -> Option<Seen> {
+        let seen = self.seen_in(id, state, false)?;
+        Some(if seen.invocation.asked.caller == principal { seen } else { Seen { whole: None, ..seen } })
+    }
+
+    fn seen_in(&self, id: InvocationId, state: &State, is_stored: bool) -> Option<Seen> {
+        if !is_stored && let Some(call) = self.core.find(id) {
+            return Some(call.seen());
+        }
+        let stored = state.calls.attempt(id).map(|(call, _)| call.clone());
+        if let Some(kept) = self.core.kept(stored.as_ref().map_or(id, |stored| stored.id)) {
+            // The log may know more: an answer that came too late.
+            let invocation = stored.unwrap_or_else(|| kept.invocation.clone());
+            return Some(Seen { invocation, ..Seen::clone(&kept) });
+        }
+        Some(Seen { invocation: stored?, whole: None, chunks: Arc::default() })
+    }
+
+    /// Every call whose end the log does not have yet.
+    pub fn under_way(&self) -> Vec<Seen> {
+        self.core.all().into_iter().map(|call| Seen { whole: None, ..call.seen() }).collect()
+    }
+
+    /// Waits until what is known of calls now is in the log.
+    pub async fn flush(&self) {
+        self.core.recorder.flush().await;
+    }
+
+    /// Takes a call back. One that has ended stays as it is.
+    pub fn cancel(&self, id: InvocationId) -> Result<Seen, Error> {
+        if let Some(call) = self.core.find(id) {
+            call.cancel();
+            return Ok(call.seen());
+        }
+        self.seen_in(id, &self.core.views.current(), true).ok_or(Error::NotFound(id))
+    }
+
+    /// A part of an answer. Where nobody waits for it any more, the call says so.
+    pub fn progress(&self, id: InvocationId, chunk: Value) -> Result<Seen, Error> {
+        let Some(call) = self.core.find(id) else {
+            return self.seen_in(id, &self.core.views.current(), true).ok_or(Error::NotFound(id));
+        };
+        call.progress(call.attempt_of(id), chunk).map_err(Error::TooManyChunks)?;
+        Ok(call.seen())
+    }
+
+    /// A provider's answer. One that comes too late is discarded, and the call says how it ended.
+    pub fn complete(&self, id: InvocationId, answer: Answer) -> Result<Seen, Error> {
+        let Some(call) = self.core.find(id) else { return self.complete_stored(id, &answer) };
+        match call.answer(call.attempt_of(id), answer) {
+            Taken::Counted | Taken::Late => Ok(call.seen()),
+            Taken::Repeated => Err(Error::AnsweredAlready(id)),
+            Taken::Not => Err(Error::NotFound(id)),
+        }
+    }
+
+    /// An answer to a call that only the log remembers.
+    fn complete_stored(&self, id: InvocationId, answer: &Answer) -> Result<Seen, Error> {
+        let state = self.core.views.current();
+        let found = state.calls.attempt(id).and_then(|(call, number)| {
+            let attempt = call.attempts.iter().find(|attempt| attempt.number == number)?;
+            Some((call, attempt))
+        });
+        let Some((call, attempt)) = found else { return Err(Error::NotFound(id)) };
+        if attempt.answered {
+            return Err(Error::AnsweredAlready(id));
+        }
+        if let Some(tool) = call.tool.clone() {
+            let late = Change::CallAnsweredLate {
+                call: call.id,
+                tool,
+                node: attempt.node,
+                attempt: attempt.number,
+                failed: answer.outcome.is_err(),
+                at: self.core.now(),
+            };
+            self.core.recorder.add_other(Request {
+                command: Command::Record(vec![late]),
+                actor: Actor::registry(),
+                correlation_id: Some(call.correlation_id.to_string()),
+            });
+        }
+        self.seen_in(id, &state, true).ok_or(Error::NotFound(id))
+    }
+
+    /// A node's calls from now on, so many at once at most; as many as the registry's rules say when absent.
+    pub fn listen(&self, node: NodeId, in_flight_max: Option<u32>) -> Result<Deliveries, Error> {
+        self.check_node(node)?;
+        let room_max = in_flight_max.unwrap_or(u32::MAX);
+        let (listening, waiting) = self.core.providers.listen(node, room_max);
+        Ok(Deliveries::new(listening, waiting))
+    }
+
+    /// Which calls of a node nobody waits for any more, from now on.
+    pub fn stops(&self, node: NodeId) -> Result<mpsc::UnboundedReceiver<Stop>, Error> {
+        self.check_node(node)?;
+        Ok(self.core.providers.stops(node))
+    }
+
+    fn check_node(&self, node: NodeId) -> Result<(), Error> {
+        match self.core.views.current().node(node) {
+            Some(_) => Ok(()),
+            None => Err(Refusal::NodeNotFound { node }.into()),
+        }
+    }
+
+    /// What a node says of how busy it is, from 0 to 1.
+    pub fn report_load(&self, node: NodeId, load: f64) {
+        self.core.providers.report_load(node, load);
+    }
+
+    /// What is known of a node as a provider of a tool.
+    pub fn look(&self, node: NodeId, tool: &ToolKey) -> (Presence, Health) {
+        self.core.look(node, tool)
+    }
+
+    /// A call's life: as it is now, then at each step, up to its end.
+    pub fn follow(
+        &self,
+        id: InvocationId,
+        principal: String,
+    ) -> Result<impl Stream<Item = Seen> + Send + use<>, Error> {
+        let Some(call) = self.core.find(id) else {
+            let stored = self.seen(id, &self.core.views.current(), &principal).ok_or(Error::NotFound(id))?;
+            return Ok(stream::iter([stored]).left_stream());
+        };
+        let mut steps = call.steps();
+        steps.mark_changed();
+        let following = stream::unfold(Some((call, steps)), move |following| {
+            let principal = principal.clone();
+            async move {
+                let (call, mut steps) = following?;
+                // The sender lives as long as the call, which is held here.
+                steps.changed().await.ok()?;
+                let seen = call.seen();
+                let ended = seen.invocation.status.is_final();
+                let is_callers = seen.invocation.asked.caller == principal;
+                let seen = if is_callers { seen } else { Seen { whole: None, ..seen } };
+                Some((seen, (!ended).then_some((call, steps))))
+            }
+        });
+        Ok(following.right_stream())
+    }
+
+    /// The steps of every call of one undertaking, from now on, after what is known of it now.
+    pub fn follow_all(&self, correlation_id: String) -> impl Stream<Item = Seen> + Send + use<> {
+        let steps = self.core.steps();
+        let known = self.of_undertaking(&correlation_id);
+        let core = self.core.clone();
+        let live = stream::unfold((steps, core, correlation_id), |(mut steps, core, correlation_id)| async move {
+            loop {
+                match steps.recv().await {
+                    Ok(call) if call.correlation_id() == correlation_id => {
+                        let seen = Seen { whole: None, ..call.seen() };
+                        return Some((vec![seen], (steps, core, correlation_id)));
+                    }
+                    Ok(_) => {}
+                    // Too much happened: all of the undertaking's calls are shown as they are now.
+                    Err(broadcast::error::RecvError::Lagged(_)) => {
+                        let all = core.all().into_iter().filter(|call| call.correlation_id() == correlation_id);
+                        let all = all.map(|call| Seen { whole: None, ..call.seen() }).collect();
+                        return Some((all, (steps, core, correlation_id)));
+                    }
+                    Err(broadcast::error::RecvError::Closed) => return None,
+                }
+            }
+        });
+        stream::iter(known).chain(live.flat_map(stream::iter))
+    }
+
+    fn of_undertaking(&self, correlation_id: &str) -> Vec<Seen> {
+        let state = self.core.views.current();
+        let live = self.under_way();
+        let stored = state.calls.all().filter(|call| !live.iter().any(|live| live.invocation.id == call.id));
+        let stored = stored.map(|call| Seen { invocation: call.clone(), whole: None, chunks: Arc::default() });
+        let all = live.iter().cloned().chain(stored).filter(|seen| *seen.invocation.correlation_id == *correlation_id);
+        let mut all: Vec<Seen> = all.collect();
+        all.sort_by_key(|seen| (seen.invocation.asked.requested_at, seen.invocation.id));
+        all
+    }
+
+    /// Takes no new calls, and waits for those under way.
+    pub async fn drain(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        for call in self.core.all() {
+            call.ended().await;
+        }
+    }
+
+    /// Ends what is still under way and has all of it recorded.
+    pub async fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.core.all().iter().for_each(Call::interrupt);
+        self.core.recorder.flush().await;
+    }
+
+    /// The registry was down: calls that were under way then have ended.
+    pub async fn end_interrupted(&self) -> Result<(), crate::registry::engine::Error> {
+        let request = Request { command: Command::EndInterruptedCalls, actor: Actor::registry(), correlation_id: None };
+        self.handle.submit(request).await.map(drop)
+    }
+}
+
+/// Refuses where a name was used for another request.
+fn same_request(call: InvocationId, asked: &Asked, request: &RequestKey) -> Result<(), Error> {
+    match asked.request.as_ref().is_some_and(|before| before.asked == request.asked) {
+        true => Ok(()),
+        false => Err(Error::RequestReused { key: request.key.clone(), call }),
+    }
+}
+
+fn unknown(wanted: &Wanted) -> CallError {
+    let version = wanted.version.as_ref().map(|version| format!(" in version {}", version.as_text()));
+    CallError {
+        code: CallErrorCode::ToolNotFound,
+        kind: "NotFound".to_owned(),
+        message: format!(
+            "no tool {}{} is registered: search with tools(filter: {{search: …}})",
+            wanted.tool,
+            version.unwrap_or_default()
+        ),
+        details: None,
+        retryable: false,
+    }
+}
+
+fn invalid_arguments(tool: &ToolKey, violations: &[Value]) -> CallError {
+    let ToolKey { name, version } = tool;
+    CallError {
+        code: CallErrorCode::ToolInvalidArguments,
+        kind: "InvalidArguments".to_owned(),
+        message: format!("the arguments do not fit {name} {version}: {}", sentence(violations)),
+        details: Some(json!({ "tool": name.as_str(), "version": version.as_str(), "violations": violations })),
+        retryable: false,
+    }
+}
+
+/// Why the first of the candidates gets the call.
+fn why(wanted: &Wanted, candidates: &[Candidate]) -> String {
+    let fit = candidates.iter().filter(|candidate| candidate.unfit.is_none()).count();
+    match (wanted.node, wanted.policy, fit) {
+        (Some(_), ..) => "the call names it".to_owned(),
+        (_, _, 1) => "it is the only one that can take the call".to_owned(),
+        (_, None | Some(NodeSelection::First), _) => format!("of {fit} that can, it has offered the tool the longest"),
+        (_, Some(NodeSelection::RoundRobin), _) => format!("of {fit} that can, it is its turn"),
+        (_, Some(NodeSelection::LeastLoaded), _) => format!("of {fit} that can, it has the least to do"),
+        (_, Some(NodeSelection::Random), _) => format!("of {fit} that can, it was drawn"),
+        (_, Some(NodeSelection::All), _) => format!("all {fit} that can get the call"),
+    }
+}
+
+fn fresh_id(now: Time) -> InvocationId {
+    let micros = u64::try_from(now.as_micros()).unwrap_or(0);
+    let nanos = u32::try_from(micros % 1_000_000 * 1_000).unwrap_or(0);
+    InvocationId(Uuid::new_v7(Timestamp::from_unix(NoContext, micros / 1_000_000, nanos)))
+}

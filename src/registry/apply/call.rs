@@ -1,0 +1,97 @@
+//! Calls of tools: what was recorded of each, and what they add up to.
+
+use super::Place;
+use crate::model::{
+    Asked, Attempt, CallError, Ending, Invocation, InvocationId, InvocationStatus, LastCall, NodeId, Time, ToolKey,
+};
+use crate::registry::state::State;
+use std::sync::Arc;
+
+pub(super) fn invoked(
+    state: &mut State,
+    place: Place,
+    id: InvocationId,
+    asked: &Arc<Asked>,
+    correlation_id: Option<&str>,
+) {
+    let correlation_id = correlation_id.map_or_else(|| id.to_string().into(), Arc::from);
+    state.calls.put(Arc::new(Invocation::new(id, asked.clone(), correlation_id)), place.sequence);
+}
+
+/// Changes a call; one that is no longer remembered stays forgotten.
+fn updated(state: &mut State, place: Place, id: InvocationId, update: impl FnOnce(&mut Invocation)) {
+    let Some(call) = state.calls.get(id) else { return };
+    let mut call = Invocation::clone(call);
+    update(&mut call);
+    state.calls.put(Arc::new(call), place.sequence);
+}
+
+pub(super) fn accepted(
+    state: &mut State,
+    place: Place,
+    id: InvocationId,
+    tool: &ToolKey,
+    attempt: Attempt,
+    warnings: &[String],
+) {
+    updated(state, place, id, |call| {
+        call.tool = Some(tool.clone());
+        call.warnings = warnings.to_vec();
+        call.status = InvocationStatus::Routed;
+        call.attempts.push(attempt);
+    });
+}
+
+pub(super) fn rejected(state: &mut State, place: Place, id: InvocationId, error: &CallError, at: Time) {
+    updated(state, place, id, |call| {
+        call.status = error.status_of_rejected();
+        call.error = Some(error.clone());
+        call.completed_at = Some(at);
+    });
+}
+
+pub(super) fn ended(state: &mut State, place: Place, id: InvocationId, tool: &ToolKey, ending: &Ending) {
+    updated(state, place, id, |call| {
+        call.status = ending.status;
+        call.result = ending.result.clone();
+        call.error = ending.error.clone();
+        call.attempts = ending.attempts.clone();
+        call.completed_at = Some(ending.at);
+        call.trace_log_id = ending.trace_log_id.clone();
+        call.execution_log_url = ending.execution_log_url.clone();
+    });
+    let Some(call) = state.calls.get(id).cloned() else { return };
+    // A call that its caller took back says nothing of the tool.
+    if ending.status == InvocationStatus::Cancelled {
+        return;
+    }
+    let last = |from: Time, at: Time, result: &Option<Arc<serde_json::Value>>| LastCall {
+        at,
+        micros: at.micros_since(from),
+        arguments: call.asked.arguments.clone(),
+        result: result.clone(),
+        trace_log_id: ending.trace_log_id.clone(),
+        execution_log_url: ending.execution_log_url.clone(),
+    };
+    if state.tools.contains_key(tool) {
+        let call = last(call.asked.requested_at, ending.at, &ending.result);
+        state.calls.count_for_tool(tool, |stats| stats.add(ending.status, call));
+    }
+    for attempt in &ending.attempts {
+        if state.nodes.contains_key(&attempt.node) {
+            let result = if attempt.outcome == InvocationStatus::Succeeded { ending.result.clone() } else { None };
+            let call = last(attempt.started_at, attempt.ended_at.unwrap_or(ending.at), &result);
+            state.calls.count_for_node(attempt.node, |stats| stats.add(attempt.outcome, call));
+        }
+    }
+}
+
+pub(super) fn answered_late(state: &mut State, place: Place, id: InvocationId, node: NodeId, attempt: u32, at: Time) {
+    updated(state, place, id, |call| {
+        let late = call.attempts.iter_mut().find(|known| known.number == attempt && known.node == node);
+        if let Some(late) = late {
+            late.answered = true;
+            late.late_answer_at.get_or_insert(at);
+        }
+    });
+}

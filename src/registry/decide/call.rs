@@ -1,0 +1,50 @@
+//! Calls of tools. What happened in them has happened: the records are taken as they come, each once.
+
+use super::{Answer, Decision};
+use crate::model::{CallError, CallErrorCode, Change, Ending, Invocation, InvocationStatus, Time};
+use crate::registry::state::State;
+use std::sync::Arc;
+
+/// What a call's service recorded of it.
+pub(super) fn record(changes: &[Change]) -> Decision {
+    Decision { changes: changes.to_vec(), answer: Answer::Kept(changes.len()) }
+}
+
+/// The registry was down: nobody waits for what was under way, and what came of it is not known.
+pub(super) fn end_interrupted(state: &State, now: Time) -> Decision {
+    let changes: Vec<Change> = state.calls.open().map(|call| interrupted(call, now)).collect();
+    Decision { answer: Answer::Kept(changes.len()), changes }
+}
+
+fn interrupted(call: &Arc<Invocation>, now: Time) -> Change {
+    let began = call.attempts.last().is_some();
+    let error = CallError {
+        code: CallErrorCode::Unavailable,
+        kind: "RegistryRestarted".to_owned(),
+        message: match began {
+            true => "the registry was restarted while a provider had the call: whether it was carried out is not known",
+            false => "the registry was restarted before a provider had the call: it was not carried out",
+        }
+        .to_owned(),
+        details: None,
+        retryable: !began || call.asked.idempotent,
+    };
+    let (Some(tool), Some(node)) = (call.tool.clone(), call.provider()) else {
+        return Change::CallRejected { call: call.id, tool: call.asked.tool.clone(), error, at: now };
+    };
+    let mut attempts = call.attempts.clone();
+    for attempt in attempts.iter_mut().filter(|attempt| attempt.ended_at.is_none()) {
+        attempt.ended_at = Some(now);
+        attempt.outcome = InvocationStatus::Failed;
+    }
+    let ending = Ending {
+        status: InvocationStatus::Failed,
+        result: None,
+        error: Some(error),
+        attempts,
+        at: now,
+        trace_log_id: None,
+        execution_log_url: None,
+    };
+    Change::CallEnded { call: call.id, tool, node, ending: Arc::new(ending) }
+}
