@@ -64,7 +64,7 @@ fn filled(log: &dyn Log) -> Vec<Entry> {
             Some("one"),
             vec![Change::NodeExpired { node: node(1) }, Change::ToolRemoved { node: node(1), tool: tool("hash") }],
         ),
-        entry(3, 10, None, vec![Change::NodeSeen { node: node(2), ttl: None, renew_leases: false }]),
+        entry(3, 10, None, vec![Change::NodeSeen { node: node(2), ttl: None, renew_leases: false, tools: None }]),
         entry(
             4,
             20,
@@ -145,7 +145,7 @@ fn heartbeats_are_read_but_not_found(log: &dyn Log) {
     assert!(!found(log, &heard, false, 9).contains(&3));
     assert_eq!(
         log.read(Sequence(2), 1).unwrap()[0].changes,
-        [Change::NodeSeen { node: node(2), ttl: None, renew_leases: false }]
+        [Change::NodeSeen { node: node(2), ttl: None, renew_leases: false, tools: None }]
     );
 }
 
