@@ -92,12 +92,12 @@ async fn a_tool_by_name_alone_is_its_highest_release() {
     let tools = server
         .query(
             "{ highest: tool(name: \"hash\") { version } exact: tool(name: \"hash\", version: \"1.9.0\") \
-        { version providers { healthy node { name } } } none: tool(name: \"hash\", version: \"9\") { version } }",
+        { version providers { connected node { name } } } none: tool(name: \"hash\", version: \"9\") { version } }",
             Value::Null,
         )
         .await;
     assert_eq!(tools["highest"]["version"], "1.10.0");
-    assert_eq!(tools["exact"]["providers"], json!([{"healthy": true, "node": {"name": "hasher"}}]));
+    assert_eq!(tools["exact"]["providers"], json!([{"connected": false, "node": {"name": "hasher"}}]));
     assert_eq!(tools["none"], Value::Null);
     for (range, version) in
         [("^1.2", json!("1.10.0")), ("~1.9.0", json!("1.9.0")), (">=1, <1.10", json!("1.9.0")), ("^3", json!(null))]

@@ -74,7 +74,9 @@ impl Reading {
         #[graphql(desc = "The version, as it was written, or a range such as ^1.2, ~1.2.3 or >=1, <2.")]
         version: Option<String>,
     ) -> Result<Option<Tool>> {
-        Tool::find(&self.view(ctx)?, &name, version.as_deref())
+        let (view, proxy) = (self.view(ctx)?, &ctx.data::<Services>()?.proxy);
+        let tool = Tool::find(&view, &name, version.as_deref())?;
+        Ok(tool.filter(|tool| proxy.is_shown(&view, &tool.tool)))
     }
 
     /// Tools that match, best match first where words are searched, else by name, then from the lowest version.
@@ -88,7 +90,7 @@ impl Reading {
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Tool>> {
         let args = PageArgs { first, after, last, before };
-        tool::list(&self.view(ctx)?, filter.unwrap_or_default(), &args)
+        tool::list(&self.view(ctx)?, &ctx.data::<Services>()?.proxy, filter.unwrap_or_default(), &args)
     }
 
     /// One port lease that holds, or one of the last that ended; null where there is none.

@@ -621,8 +621,13 @@ impl Proxy {
 
     /// The registry was down: calls that were under way then have ended.
     pub async fn end_interrupted(&self) -> Result<(), crate::registry::engine::Error> {
-        let request = Request { command: Command::EndInterruptedCalls, actor: Actor::registry(), correlation_id: None };
-        self.handle.submit(request).await.map(drop)
+        let state = self.core.views.current();
+        let requests = state.calls.open().map(|call| Request {
+            command: Command::EndInterrupted(call.id),
+            actor: Actor::registry(),
+            correlation_id: Some(call.correlation_id.to_string()),
+        });
+        self.handle.record(requests.collect()).await
     }
 }
 

@@ -5,9 +5,9 @@
 
 use super::pool::Rules;
 use crate::model::{
-    Actor, Band, Capabilities, Change, Contract, ExecutionMode, HostName, LeaseId, Lifecycle, NodeId, NodeKind,
-    NodeName, NodePort, PortKey, PortProtocol, Process, RequestKey, RequesterId, Time, ToolDefinition, ToolName,
-    ToolTransport, TopicName, Transports, TrustState, Ttl, ValidatorId, Version,
+    Actor, Band, Capabilities, Change, Contract, ExecutionMode, HostName, InvocationId, LeaseId, Lifecycle, NodeId,
+    NodeKind, NodeName, NodePort, PortKey, PortProtocol, Process, RequestKey, RequesterId, Time, ToolDefinition,
+    ToolName, ToolTransport, TopicName, Transports, TrustState, Ttl, ValidatorId, Version,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -61,8 +61,8 @@ pub enum Command {
     Rebind(Box<Rebind>),
     /// What happened in a call of a tool.
     Record(Vec<Change>),
-    /// The registry was down: calls that were under way end.
-    EndInterruptedCalls,
+    /// The registry was down: a call that was under way then ends.
+    EndInterrupted(InvocationId),
     /// These processes are gone: what they held is free.
     ProcessesGone(Vec<Process>),
     /// Take for gone what has lapsed by now.

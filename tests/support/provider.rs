@@ -76,6 +76,11 @@ impl Provider {
         self.hear(|message| message["id"] == *id && message["type"] != "complete").await["payload"].take()
     }
 
+    /// Says something and waits for no answer; the registry may hang up on it.
+    pub async fn shout(&mut self, query: &str, variables: Value) {
+        self.socket.try_operate("shout", query, variables).await;
+    }
+
     /// The next call.
     pub async fn call(&mut self) -> Value {
         self.hear(|message| message["id"] == "calls").await["payload"]["data"]["toolCalls"].take()

@@ -39,6 +39,13 @@ impl Socket {
         self.say(json!({"type": "subscribe", "id": id, "payload": payload})).await;
     }
 
+    /// As `operate`, where the server may hang up in the middle of it.
+    pub async fn try_operate(&mut self, id: &str, query: &str, variables: Value) {
+        let payload = json!({"query": query, "variables": variables});
+        let message = json!({"type": "subscribe", "id": id, "payload": payload});
+        let _ = self.0.send(Message::Text(message.to_string().into())).await;
+    }
+
     pub async fn hear(&mut self) -> Value {
         loop {
             match self.0.next().await.unwrap().unwrap() {

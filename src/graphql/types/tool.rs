@@ -7,7 +7,7 @@ use super::super::{Services, View};
 use super::contract::Contract;
 use super::node::Node;
 use crate::model::{self, NodeId, OfferSource, ToolKey, ToolName, TrustState, Version, VersionReq};
-use crate::proxy::{self, Health, Presence};
+use crate::proxy::{self, Health, Presence, Proxy};
 use crate::registry::state::State;
 use async_graphql::{Context, Enum, InputObject, Object, Result, SimpleObject};
 use std::cmp::Reverse;
@@ -369,7 +369,8 @@ pub struct ToolFilter {
 }
 
 impl ToolFilter {
-    fn matcher(&self) -> impl Fn(&State, &model::Tool) -> bool + Send + Sync + 'static {
+    fn matcher(&self, proxy: &Arc<Proxy>) -> impl Fn(&State, &model::Tool) -> bool + Send + Sync + 'static {
+        let proxy = proxy.clone();
         let (tag, node) = (self.tag.clone(), self.node_id.map(NodeId));
         let (trusted_only, has_provider) = (self.trusted_only.unwrap_or(false), self.has_provider);
         let pattern = self.name_pattern.as_deref().map(WildMatch::new);
@@ -383,11 +384,13 @@ impl ToolFilter {
                 && has_provider
                     .is_none_or(|wanted| any_provider(|node| node.status == model::NodeStatus::Online) == wanted)
                 && pattern.as_ref().is_none_or(|pattern| pattern.matches(tool.key.name.as_str()))
+                && proxy.is_shown(state, tool)
         }
     }
 
-    fn is_everything(&self) -> bool {
-        self.search.is_none()
+    fn is_everything(&self, proxy: &Proxy) -> bool {
+        proxy.rules().least_trust == TrustState::Untrusted
+            && self.search.is_none()
             && self.tag.is_none()
             && self.node_id.is_none()
             && !self.trusted_only.unwrap_or(false)
@@ -397,12 +400,18 @@ impl ToolFilter {
 }
 
 /// A page of the tools that match: best match first where words are searched, else by name and version.
-pub(in crate::graphql) fn list(view: &View, filter: ToolFilter, args: &PageArgs) -> Result<Connection<Tool>> {
-    let matches = filter.matcher();
+/// Those that the registry calls for nobody are not listed.
+pub(in crate::graphql) fn list(
+    view: &View,
+    proxy: &Arc<Proxy>,
+    filter: ToolFilter,
+    args: &PageArgs,
+) -> Result<Connection<Tool>> {
+    let matches = filter.matcher(proxy);
     let object = |tool: &Arc<model::Tool>| Tool { view: view.clone(), tool: tool.clone() };
     if let Some(words) = &filter.search {
         let page: Page<Rank> = args.page()?;
-        let total = count(view, filter.clone());
+        let total = count(view, proxy, filter.clone());
         let Some(bounds) = page.bounds() else { return Ok(page.take(std::iter::empty(), total)) };
         let mut ranked: BTreeMap<Rank, Tool> = BTreeMap::new();
         for (id, score) in view.tool_words.search(words) {
@@ -416,19 +425,19 @@ pub(in crate::graphql) fn list(view: &View, filter: ToolFilter, args: &PageArgs)
         return Ok(page.take(ranked.range(bounds).map(|(rank, tool)| (rank.clone(), tool.clone())), total));
     }
     let page: Page<ToolKey> = args.page()?;
-    let total = count(view, filter);
+    let total = count(view, proxy, filter);
     let Some(bounds) = page.bounds() else { return Ok(page.take(std::iter::empty(), total)) };
     let walk = view.tools.range(bounds).filter(|(_, tool)| matches(view, tool));
     Ok(page.take(walk.map(|(key, tool)| (key.clone(), object(tool))), total))
 }
 
-fn count(view: &View, filter: ToolFilter) -> Total {
-    let view = view.clone();
+fn count(view: &View, proxy: &Arc<Proxy>, filter: ToolFilter) -> Total {
+    let (view, proxy) = (view.clone(), proxy.clone());
     total(move || {
-        if filter.is_everything() {
+        if filter.is_everything(&proxy) {
             return view.tools.len();
         }
-        let matches = filter.matcher();
+        let matches = filter.matcher(&proxy);
         match &filter.search {
             None => view.tools.values().filter(|tool| matches(&view, tool)).count(),
             Some(words) => {

@@ -1,7 +1,7 @@
 //! Calls of tools. What happened in them has happened: the records are taken as they come, each once.
 
 use super::{Answer, Decision};
-use crate::model::{CallError, CallErrorCode, Change, Ending, Invocation, InvocationStatus, Time};
+use crate::model::{CallError, CallErrorCode, Change, Ending, Invocation, InvocationId, InvocationStatus, Time};
 use crate::registry::state::State;
 use std::sync::Arc;
 
@@ -10,9 +10,10 @@ pub(super) fn record(changes: &[Change]) -> Decision {
     Decision { changes: changes.to_vec(), answer: Answer::Kept(changes.len()) }
 }
 
-/// The registry was down: nobody waits for what was under way, and what came of it is not known.
-pub(super) fn end_interrupted(state: &State, now: Time) -> Decision {
-    let changes: Vec<Change> = state.calls.open().map(|call| interrupted(call, now)).collect();
+/// The registry was down: nobody waits for a call that was under way, and what came of it is not known.
+pub(super) fn end_interrupted(state: &State, now: Time, id: InvocationId) -> Decision {
+    let open = state.calls.get(id).filter(|call| !call.status.is_final());
+    let changes: Vec<Change> = open.map(|call| interrupted(call, now)).into_iter().collect();
     Decision { answer: Answer::Kept(changes.len()), changes }
 }
 

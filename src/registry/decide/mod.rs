@@ -67,7 +67,7 @@ pub fn decide(state: &State, now: Time, command: &Command) -> Result<Decision, R
         Command::Release { lease, owner } => port::release(state, *lease, owner),
         Command::Rebind(rebind) => port::rebind(state, now, rebind),
         Command::Record(changes) => Ok(call::record(changes)),
-        Command::EndInterruptedCalls => Ok(call::end_interrupted(state, now)),
+        Command::EndInterrupted(id) => Ok(call::end_interrupted(state, now, *id)),
         Command::ProcessesGone(processes) => Ok(port::processes_gone(state, processes)),
         Command::ExpireLapsed => Ok(lifetime::expire_lapsed(state, now)),
         Command::GrantGrace { seconds } => Ok(lifetime::grant_grace(state, now, *seconds)),
