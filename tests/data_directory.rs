@@ -253,6 +253,15 @@ fn a_log_written_by_an_earlier_version_reads_the_same() {
             "PortEnded",
             "PortConflict",
             "NodeSeen",
+            "NodeSeen",
+            "ToolRegistered",
+            "CallInvoked",
+            "CallInvoked",
+            "CallAccepted",
+            "CallRejected",
+            "CallEnded",
+            "CallEnded",
+            "CallAnsweredLate",
         ]
     );
     let newer = stored.lines().next().unwrap().replacen("\"v\":1", "\"v\":2", 1);

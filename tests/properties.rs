@@ -7,8 +7,9 @@ use onex::log::Log;
 use onex::log::memory::MemoryLog;
 use onex::log::sqlite::SqliteLog;
 use onex::model::{
-    Actor, Band, HostName, LeaseId, Lifecycle, NodeId, NodeName, NodePort, PortKey, PortProtocol, Process, RegistryId,
-    RequestKey, RequesterId, Sequence, ToolKey, ToolName, Transport, Transports, TrustState, Ttl, ValidatorId, Version,
+    Actor, Asked, Band, CallError, CallErrorCode, Change, Ending, HostName, InvocationId, InvocationStatus, LeaseId,
+    Lifecycle, NodeId, NodeName, NodePort, PortKey, PortProtocol, Process, RegistryId, RequestKey, RequesterId,
+    Sequence, ToolKey, ToolName, Transport, Transports, TrustState, Ttl, ValidatorId, Version,
 };
 use onex::registry::apply;
 use onex::registry::command::{
@@ -82,6 +83,13 @@ enum Action {
     },
     Expire,
     Grace,
+    /// What a call's service records of it, whatever the order.
+    Call {
+        call: u8,
+        happened: u8,
+        node: usize,
+        tool: usize,
+    },
 }
 
 /// A port that is wanted, and the number that was picked for it.
@@ -275,6 +283,8 @@ fn action() -> impl Strategy<Value = Action> {
         1 => (2..5u32).prop_map(|process| Action::ProcessGone { process }),
         2 => Just(Action::Expire),
         1 => Just(Action::Grace),
+        3 => (0..4_u8, 0..9_u8, 0..NAMES.len(), 0..3_usize)
+            .prop_map(|(call, happened, node, tool)| Action::Call { call, happened, node, tool }),
     ]
 }
 
@@ -391,6 +401,65 @@ impl Action {
             }),
             Action::Expire => Command::ExpireLapsed,
             Action::Grace => Command::GrantGrace { seconds: 3 },
+            Action::Call { call, happened: 8, .. } => Command::EndInterrupted(call_id(*call)),
+            Action::Call { call, happened, node, tool } => {
+                Command::Record(vec![recorded(state, call_id(*call), *happened, id(*node), *tool)])
+            }
+        }
+    }
+}
+
+fn call_id(number: u8) -> InvocationId {
+    InvocationId(Uuid::from_u128(u128::from(number) + 1))
+}
+
+/// Something that happened in a call.
+fn recorded(state: &State, call: InvocationId, happened: u8, node: NodeId, tool: usize) -> Change {
+    let tool = offered((tool, 0)).definition.key.clone();
+    let (at, arguments) = (state.time, Arc::new(serde_json::json!({"n": happened})));
+    let error =
+        |code| CallError { code, kind: "Test".to_owned(), message: "no".to_owned(), details: None, retryable: true };
+    let known = state.calls.get(call);
+    match happened {
+        // An id is drawn for one call, and a name of a request means one call.
+        0 | 1 if known.is_none() => {
+            let asked = Asked {
+                tool: tool.name,
+                version: None,
+                node: None,
+                policy: None,
+                arguments,
+                caller: "anonymous".to_owned(),
+                timeout_ms: 1_000,
+                idempotent: happened == 1,
+                request: (happened == 1).then(|| RequestKey { key: call.to_string(), asked: [7; 32] }),
+                requested_at: at,
+            };
+            Change::CallInvoked { call, asked: Arc::new(asked) }
+        }
+        0..=3 => {
+            let attempt = known.map_or(0, |call| call.attempts.len() as u32) + 1;
+            Change::CallAccepted { call, tool, node, attempt, at, warnings: vec!["mind the gap".to_owned()] }
+        }
+        4 => Change::CallRejected { call, tool: tool.name, error: error(CallErrorCode::ToolOverloaded), at },
+        5 => Change::CallAnsweredLate { call, tool, node, attempt: 1, failed: true, at },
+        _ => {
+            let succeeded = happened == 6;
+            let mut attempts = known.map_or_else(Vec::new, |call| call.attempts.clone());
+            for attempt in &mut attempts {
+                attempt.ended_at = Some(at);
+                attempt.outcome = if succeeded { InvocationStatus::Succeeded } else { InvocationStatus::TimedOut };
+            }
+            let ending = Ending {
+                status: if succeeded { InvocationStatus::Succeeded } else { InvocationStatus::TimedOut },
+                result: succeeded.then_some(arguments),
+                error: (!succeeded).then(|| error(CallErrorCode::ToolTimeout)),
+                attempts,
+                at,
+                trace_log_id: None,
+                execution_log_url: None,
+            };
+            Change::CallEnded { call, tool, node, ending: Arc::new(ending) }
         }
     }
 }

@@ -18,7 +18,15 @@ pub(super) fn invoked(
     state.calls.put(Arc::new(Invocation::new(id, asked.clone(), correlation_id)), place.sequence);
 }
 
-/// Changes a call; one that is no longer remembered stays forgotten.
+/// Changes a call that is under way; one that has ended stays as it ended, and a forgotten one forgotten.
+fn updated_open(state: &mut State, place: Place, id: InvocationId, update: impl FnOnce(&mut Invocation)) -> bool {
+    let is_open = state.calls.get(id).is_some_and(|call| !call.status.is_final());
+    if is_open {
+        updated(state, place, id, update);
+    }
+    is_open
+}
+
 fn updated(state: &mut State, place: Place, id: InvocationId, update: impl FnOnce(&mut Invocation)) {
     let Some(call) = state.calls.get(id) else { return };
     let mut call = Invocation::clone(call);
@@ -34,7 +42,7 @@ pub(super) fn accepted(
     attempt: Attempt,
     warnings: &[String],
 ) {
-    updated(state, place, id, |call| {
+    updated_open(state, place, id, |call| {
         call.tool = Some(tool.clone());
         call.warnings = warnings.to_vec();
         call.status = InvocationStatus::Routed;
@@ -43,7 +51,7 @@ pub(super) fn accepted(
 }
 
 pub(super) fn rejected(state: &mut State, place: Place, id: InvocationId, error: &CallError, at: Time) {
-    updated(state, place, id, |call| {
+    updated_open(state, place, id, |call| {
         call.status = error.status_of_rejected();
         call.error = Some(error.clone());
         call.completed_at = Some(at);
@@ -51,7 +59,7 @@ pub(super) fn rejected(state: &mut State, place: Place, id: InvocationId, error:
 }
 
 pub(super) fn ended(state: &mut State, place: Place, id: InvocationId, tool: &ToolKey, ending: &Ending) {
-    updated(state, place, id, |call| {
+    let ended = updated_open(state, place, id, |call| {
         call.status = ending.status;
         call.result = ending.result.clone();
         call.error = ending.error.clone();
@@ -60,11 +68,11 @@ pub(super) fn ended(state: &mut State, place: Place, id: InvocationId, tool: &To
         call.trace_log_id = ending.trace_log_id.clone();
         call.execution_log_url = ending.execution_log_url.clone();
     });
-    let Some(call) = state.calls.get(id).cloned() else { return };
     // A call that its caller took back says nothing of the tool.
-    if ending.status == InvocationStatus::Cancelled {
+    let Some(call) = state.calls.get(id).cloned().filter(|_| ended && ending.status != InvocationStatus::Cancelled)
+    else {
         return;
-    }
+    };
     let last = |from: Time, at: Time, result: &Option<Arc<serde_json::Value>>| LastCall {
         at,
         micros: at.micros_since(from),
