@@ -1,6 +1,8 @@
 //! Both ends of a call: who makes it, and who provides the tool.
 
-use super::call::{CALLS, Dialect, GraphQl, PROTOCOL, Plain, TOOL, arguments, number_of, result, tool};
+use super::call::{
+    CALLS, Dialect, GraphQl, PROTOCOL, Plain, READ_BUFFER_BYTES, TOOL, arguments, number_of, result, tool,
+};
 use super::server::Kind;
 use async_nats::Request;
 use futures_util::{FutureExt, SinkExt, StreamExt};
@@ -15,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::tungstenite::protocol::Message;
+use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 
 type Socket = WebSocketStream<TcpStream>;
 
@@ -24,7 +26,8 @@ async fn open(address: &str, path: &str) -> Socket {
     request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(PROTOCOL));
     let stream = TcpStream::connect(address).await.expect("connected");
     stream.set_nodelay(true).expect("a socket");
-    tokio_tungstenite::client_async(request, stream).await.expect("a websocket").0
+    let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
+    tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await.expect("a websocket").0
 }
 
 async fn open_graphql(address: &str) -> Socket {

@@ -1,6 +1,6 @@
 //! What a call costs that is only passed on: a websocket relay that checks nothing and keeps nothing.
 
-use super::call::PROTOCOL;
+use super::call::{PROTOCOL, READ_BUFFER_BYTES};
 use axum::Router;
 use axum::extract::ws::{Message, WebSocket};
 use axum::extract::{Path, State, WebSocketUpgrade};
@@ -73,7 +73,8 @@ pub async fn serve() {
     ) -> Response {
         let caller = role == "caller";
         let number = if caller { relay.callers.fetch_add(1, Ordering::Relaxed) + 1 } else { PROVIDER };
-        upgrade.protocols([PROTOCOL]).on_upgrade(async move |socket| relay.serve(socket, number).await)
+        let upgrade = upgrade.protocols([PROTOCOL]).read_buffer_size(READ_BUFFER_BYTES);
+        upgrade.on_upgrade(async move |socket| relay.serve(socket, number).await)
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     println!("relay at {}", listener.local_addr().expect("an address"));
