@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 pub const PROTOCOL: &str = "graphql-transport-ws";
-/// How much the websocket library reads at once. It zeroes as much before each read, and its own 128 KiB would be most of
-/// what a short frame costs.
+/// How much the websocket library reads at once. It zeroes as much before each read, and its own 128 KiB would be most
+/// of what a short frame costs.
 pub const READ_BUFFER_BYTES: usize = 8 * 1024;
 pub const TOOL: &str = "forecast";
 const INVOKE: &str =

@@ -2,9 +2,10 @@
 //! relay that checks nothing and keeps nothing.
 //!
 //! `cargo bench --bench tool_calls`; with `-- --short` one round of few calls, to see that it works; with `-- onex` that
-//! server alone, to look into it. Each server is a process of its own. Every call goes caller → server → provider → server → caller with the same arguments and the
-//! same result, and callers and provider share this one process. They write fixed frames and look only for the numbers
-//! in what comes, so that what is measured is the servers; what they cost all the same is printed beside.
+//! server alone, to look into it. Each server is a process of its own. Every call goes caller → server → provider →
+//! server → caller with the same arguments and the same result, and callers and provider share this one process. They
+//! write fixed frames and look only for the numbers in what comes, so that what is measured is the servers; what they
+//! cost all the same is printed beside.
 
 #![allow(
     clippy::disallowed_methods,
