@@ -128,7 +128,6 @@ impl Side {
         let rate = times.len() as f64 / begun.elapsed().as_secs_f64();
         let micros_each = |seconds: f64| seconds * 1e6 / load.calls as f64;
         let own = micros_each(processor_seconds(std::process::id()) - own);
-        let server = micros_each(processor_seconds(self.child.id()) - server);
         times.sort_by(f64::total_cmp);
         let percentile = |percent: usize| times[times.len() * percent / 100];
         let written = match &log {
@@ -138,6 +137,8 @@ impl Side {
             }
             None => [0.0; 3],
         };
+        // With what it still had to write.
+        let server = micros_each(processor_seconds(self.child.id()) - server);
         Figures { rate, p50: percentile(50), p99: percentile(99), server, own, written }
     }
 }
