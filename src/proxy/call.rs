@@ -13,7 +13,7 @@ use crate::registry::command::{Command, Request};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -84,6 +84,8 @@ pub struct Call {
     inner: Mutex<Inner>,
     /// Counts up with every step.
     steps: watch::Sender<u32>,
+    /// Wakes those who wait for the end alone: of the steps before it they need not hear.
+    ending: Notify,
 }
 
 struct Inner {
@@ -148,8 +150,8 @@ impl Call {
             queued: false,
         };
         let (steps, _) = watch::channel(0);
-        let call = Call { id, deadline, actor, named, arguments, asked, found, core, inner: Mutex::new(inner), steps };
-        Arc::new(call)
+        let (inner, ending) = (Mutex::new(inner), Notify::new());
+        Arc::new(Call { id, deadline, actor, named, arguments, asked, found, core, inner, steps, ending })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -191,12 +193,10 @@ impl Call {
 
     /// Waits for its end.
     pub async fn ended(&self) {
-        let mut steps = self.steps();
-        while !self.has_ended() {
-            // The sender lives as long as the call.
-            if steps.changed().await.is_err() {
-                return;
-            }
+        // Made before looking: what ends in between wakes it.
+        let ending = self.ending.notified();
+        if !self.has_ended() {
+            ending.await;
         }
     }
 
@@ -485,8 +485,12 @@ impl Call {
 
     /// Tells who waits, and has what is new recorded.
     fn step(self: &Arc<Self>, inner: MutexGuard<'_, Inner>) {
+        let ended = inner.invocation.status.is_final();
         self.queue(inner);
         self.steps.send_modify(|steps| *steps = steps.wrapping_add(1));
+        if ended {
+            self.ending.notify_waiters();
+        }
         self.core.tell(self);
     }
 
