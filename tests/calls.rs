@@ -682,3 +682,24 @@ async fn a_heartbeat_renews_the_tools_that_it_names() {
     assert_eq!(before["a"], after["a"]);
     assert_ne!(before["b"], after["b"]);
 }
+
+#[tokio::test]
+async fn a_provider_that_is_gone_hides_nobody_who_promises_something_else() {
+    let server = Server::start();
+    let register = "mutation($input: RegisterInput!) { register(input: $input) { node { id } } }";
+    let other = json!([{"name": "add", "version": "1.0.0", "inputSchema": {"type": "string"}}]);
+    let earlier = server.query(register, json!({"input": {"name": "earlier", "tools": other}})).await;
+    let mut later = Provider::start(&server, "later", adder()).await;
+    let input = json!({"tool": "add", "arguments": {"a": 1, "b": 1}});
+    let refused = invoke(&server, input.clone()).await;
+    assert_eq!(refused["error"]["code"], "TOOL_INVALID_ARGUMENTS", "the earlier provider's word counts: {refused}");
+    let drain = "mutation($input: HeartbeatInput!) { heartbeat(input: $input) { id } }";
+    let node = &earlier["register"]["node"]["id"];
+    server.query(drain, json!({"input": {"nodeId": node, "draining": true}})).await;
+    let answer = async {
+        let call = later.call().await;
+        later.answer(&call, json!({"sum": 2})).await;
+    };
+    let (call, ()) = tokio::join!(invoke(&server, input), answer);
+    assert_eq!((&call["status"], &call["provider"]["name"]), (&json!("SUCCEEDED"), &json!("later")), "{call}");
+}

@@ -365,9 +365,9 @@ impl Proxy {
         };
         // What nobody may call is not there.
         let tool = tool.filter(|tool| self.is_shown(state, tool))?;
-        // The word of the node that the call names counts, else the earliest sound one.
+        // The word of the node that the call names counts, else that of the earliest who could take it.
         let named = tool.offers.iter().find(|offer| Some(offer.node) == wanted.node);
-        let definition = named.map_or_else(|| tool.definition(), |offer| &offer.definition);
+        let definition = named.map_or_else(|| state.definition_of(tool), |offer| &offer.definition);
         let compiled = self.core.schemas.of(definition);
         Some(Found { tool: tool.clone(), definition: definition.clone(), compiled })
     }

@@ -8,7 +8,8 @@ use super::leases::Leases;
 use super::words::Words;
 use crate::model::{
     CollisionKey, ContentHash, Contract, ContractHash, ContractName, DependencyKind, LeaseId, Node, NodeId, NodeName,
-    NodeStatus, Sequence, Thing, Time, Tool, ToolId, ToolKey, ToolName, TopicName, Version, VersionReq,
+    NodeStatus, Offer, Sequence, Thing, Time, Tool, ToolDefinition, ToolId, ToolKey, ToolName, TopicName, Version,
+    VersionReq,
 };
 use imbl::{HashMap, OrdMap, OrdSet};
 use std::sync::Arc;
@@ -145,6 +146,14 @@ impl State {
     pub fn tool_named(&self, name: &ToolName) -> Option<&Arc<Tool>> {
         let versions = self.tool_versions(name).into_iter();
         versions.max_by_key(|tool| (tool.is_sound(), tool.key.version.is_release()))
+    }
+
+    /// The definition that calls of a tool are checked against: the earliest offer's of those whose node is ONLINE and
+    /// that have no defect, else the earliest without a defect. A provider that is gone hides nobody.
+    pub fn definition_of<'a>(&self, tool: &'a Tool) -> &'a Arc<ToolDefinition> {
+        let online = |offer: &&Offer| self.node(offer.node).is_some_and(|node| node.status == NodeStatus::Online);
+        let sound = tool.offers.iter().filter(|offer| offer.definition.defect.is_none());
+        sound.into_iter().find(online).map_or_else(|| tool.definition(), |offer| &offer.definition)
     }
 
     /// The highest version of a tool that will do. One whose definition has a defect hides no other.

@@ -43,6 +43,11 @@ impl Tool {
         view.tools.get(key).map(|tool| Tool { view: view.clone(), tool: tool.clone() })
     }
 
+    /// What calls are checked against.
+    fn definition(&self) -> &Arc<model::ToolDefinition> {
+        self.view.definition_of(&self.tool)
+    }
+
     /// The tool of this name: in this version, else the highest release, else the highest version.
     pub(in crate::graphql) fn find(view: &View, name: &str, version: Option<&str>) -> Result<Option<Tool>> {
         let Ok(name) = ToolName::try_new(name) else { return Ok(None) };
@@ -62,7 +67,8 @@ impl Tool {
 }
 
 /// Something that can be called by name and version, offered by one node or several. Where providers disagree on what
-/// it promises, the earliest offer's word counts; see contractCollisions.
+/// it promises, the word of the earliest that is ONLINE counts, and calls go to those who agree; see
+/// contractCollisions.
 #[Object]
 impl Tool {
     /// The same for the same name and version, everywhere.
@@ -79,31 +85,31 @@ impl Tool {
     }
     /// What it does, for people and agents; null where the provider did not say.
     async fn description(&self) -> Option<&str> {
-        self.tool.definition().description.as_deref()
+        self.definition().description.as_deref()
     }
     /// In the order given, each once.
     async fn tags(&self) -> &[String] {
-        &self.tool.definition().tags
+        &self.definition().tags
     }
     /// JSON Schema (2020-12) of the arguments; null where the provider declared none.
     async fn input_schema(&self) -> Option<&serde_json::Value> {
-        self.tool.definition().input_schema.as_ref()
+        self.definition().input_schema.as_ref()
     }
     /// JSON Schema (2020-12) of the result; null where the provider declared none.
     async fn output_schema(&self) -> Option<&serde_json::Value> {
-        self.tool.definition().output_schema.as_ref()
+        self.definition().output_schema.as_ref()
     }
     /// The error codes a call may fail with, as far as the provider says.
     async fn error_codes(&self) -> &[String] {
-        &self.tool.definition().error_codes
+        &self.definition().error_codes
     }
     /// How many milliseconds a call may take where its caller does not say; null where the registry's default counts.
     async fn timeout_ms(&self) -> Option<u32> {
-        self.tool.definition().timeout_ms
+        self.definition().timeout_ms
     }
     /// Whether a call may be made again when nobody knows what came of it.
     async fn idempotent(&self) -> bool {
-        self.tool.definition().idempotent
+        self.definition().idempotent
     }
     /// Why no call can reach it: each of its offers has a defect or failed too often of late; null where one can.
     async fn quarantine(&self, ctx: &Context<'_>) -> Result<Option<String>> {
