@@ -204,3 +204,39 @@ impl Outbound {
         Ok(url)
     }
 }
+
+#[cfg(test)]
+mod testing {
+    use super::*;
+    use crate::model::{ToolName, Version};
+    use serde_json::json;
+
+    /// Allows the servers of tests, and short answers.
+    pub fn policy() -> Policy {
+        Policy { allow_loopback: true, allow_private: false, allow: Vec::new(), response_bytes_max: 1_000 }
+    }
+
+    /// A call by HTTP.
+    pub fn sending(endpoint: &str) -> Sending {
+        Sending {
+            endpoint: endpoint.to_owned(),
+            transport: ToolTransport::Http,
+            tool: ToolKey { name: ToolName::try_new("add").unwrap(), version: Version::try_new("1.2.0").unwrap() },
+            arguments: Arc::new(json!({"a": 1, "b": 2})),
+            invocation: Uuid::from_u128(7),
+            attempt: 2,
+            caller: "alice".to_owned(),
+            correlation_id: "c-1 \r\nX-Evil: 1".to_owned(),
+            deadline: "2026-11-22T12:00:30Z".parse().unwrap(),
+            timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// Serves until the test ends; answers with the address.
+    pub async fn serve(router: axum::Router) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        format!("http://{address}")
+    }
+}
