@@ -52,7 +52,7 @@ fn headers(sending: &Sending) -> HeaderMap {
 }
 
 /// What it means that a request has no answer.
-fn unsent(error: &reqwest::Error) -> Failure {
+pub(super) fn unsent(error: &reqwest::Error) -> Failure {
     if let Some(forbidden) = causes(error).find_map(|cause| cause.downcast_ref::<Forbidden>()) {
         return Failure::not_started("EndpointRefused", format!("the endpoint may not be called: {forbidden}"));
     }
@@ -76,7 +76,7 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 }
 
 /// What is at the bottom of an error, without the address: that stands in the offer, and may be long.
-pub(super) fn reason(error: &(dyn Error + 'static)) -> String {
+fn reason(error: &(dyn Error + 'static)) -> String {
     causes(error).last().map(ToString::to_string).unwrap_or_default()
 }
 

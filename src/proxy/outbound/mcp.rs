@@ -1,1 +1,0 @@
-//! A call by the Model Context Protocol.
