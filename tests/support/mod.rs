@@ -31,6 +31,16 @@ pub fn python() -> Option<PathBuf> {
     None
 }
 
+/// A program of a package of Node, as `tests/run` installs them; `None`, said on stderr, where it is absent.
+pub fn node_program(path: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/node/node_modules").join(path);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("PASSED OVER: {} is not there: tests/run installs it", path.display());
+    None
+}
+
 /// Waits until `look` finds something; fails the test, with `what`, when it takes too long.
 pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;

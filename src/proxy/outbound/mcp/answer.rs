@@ -1,12 +1,10 @@
 //! What a server's answer, or that there is none, means for the call.
 
 use super::super::{Failure, http};
-use super::transport::{Error, InOrder};
-use reqwest::Client;
+use super::transport::{Connection, Error};
 use rmcp::ErrorData;
 use rmcp::model::{CallToolResult, ErrorCode, ServerResult};
 use rmcp::service::{ClientInitializeError, RoleClient, ServiceError};
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransport;
 use serde_json::{Value, json};
 use tokio::sync::oneshot::error::RecvError;
 
@@ -48,12 +46,10 @@ pub(super) fn read(answer: Result<Result<ServerResult, ServiceError>, RecvError>
     match answer {
         Ok(Ok(result)) => result_of(result, tool),
         Ok(Err(ServiceError::McpError(error))) => refused(error, tool),
-        Ok(Err(ServiceError::TransportSend(error))) => {
-            match error.downcast::<InOrder<StreamableHttpClientTransport<Client>>, RoleClient>() {
-                Ok(error) => unsent(error),
-                Err(error) => Ended::Broken(lost(&error)),
-            }
-        }
+        Ok(Err(ServiceError::TransportSend(error))) => match error.downcast::<Connection, RoleClient>() {
+            Ok(error) => unsent(error),
+            Err(error) => Ended::Broken(lost(&error)),
+        },
         Ok(Err(ServiceError::TransportClosed)) | Err(_) => Ended::Broken(Failure::unknown(
             "ConnectionLost",
             "the MCP server broke the connection before the answer came",
@@ -69,7 +65,7 @@ fn lost(error: &(dyn std::error::Error + 'static)) -> Failure {
 /// What it means that a call could not be sent, or was answered by the server's HTTP side.
 fn unsent(error: Error) -> Ended {
     match error {
-        // 404 to a session: the server knows none of that id, and looked no further.
+        // The server knows no session of that id, and looked no further.
         Error::SessionExpired => Ended::Stale,
         Error::Client(error) => Ended::Broken(http::unsent(&error)),
         Error::HttpStatus(error) => {
@@ -106,7 +102,7 @@ fn refused(error: ErrorData, tool: &str) -> Ended {
     if code == ErrorCode::HEADER_MISMATCH || code == ErrorCode::UNSUPPORTED_PROTOCOL_VERSION {
         return Ended::Broken(Failure::not_started("HandshakeFailed", message));
     }
-    // Servers made after the reference server say so of a session that they do not know. A tool might say the same.
+    // As a server says it that does not know the session; but it named the request, and a tool might say the same.
     if matches!(code.0, -32_001 | -32_000) && message.to_ascii_lowercase().contains("session") {
         return Ended::Broken(Failure::unknown("SessionLost", message));
     }

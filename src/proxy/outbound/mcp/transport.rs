@@ -3,7 +3,8 @@
 //! The MCP library hands each notification to a task of its own, so that two of one call may change places, and the
 //! answer may overtake both. Here they pass one by one.
 
-use reqwest::Client;
+use futures_util::stream::BoxStream;
+use reqwest::header::{HeaderName, HeaderValue};
 use rmcp::model::{
     ClientJsonRpcMessage, ClientRequest, GetMeta, JsonRpcMessage, ProgressNotificationParam, ProgressToken,
     ServerJsonRpcMessage, ServerNotification,
@@ -12,9 +13,11 @@ use rmcp::service::RoleClient;
 use rmcp::transport::Transport;
 use rmcp::transport::common::client_side_sse::FixedInterval;
 use rmcp::transport::streamable_http_client::{
-    StreamableHttpClientTransport, StreamableHttpClientTransportConfig, StreamableHttpError,
+    SseError, StreamableHttpClient, StreamableHttpClientTransport, StreamableHttpClientTransportConfig,
+    StreamableHttpError, StreamableHttpPostResponse, StreamableHttpResponseLimits,
 };
 use serde_json::{Value, json};
+use sse_stream::Sse;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +35,11 @@ const ERROR_BYTES_MAX: usize = 64 * 1024;
 /// What the transport may fail with.
 pub(super) type Error = StreamableHttpError<reqwest::Error>;
 
-/// A connection to a server that is not made yet.
-pub(super) fn connect(http: Client, endpoint: &str, bytes_max: usize) -> StreamableHttpClientTransport<Client> {
+/// What carries the messages.
+pub(super) type Connection = InOrder<StreamableHttpClientTransport<Client>>;
+
+/// A connection to a server, not made yet.
+pub(super) fn connect(http: reqwest::Client, endpoint: &str, bytes_max: usize) -> Connection {
     let mut resuming = FixedInterval::default();
     resuming.max_times = Some(RESUME_TIMES);
     resuming.duration = RESUME_AFTER;
@@ -45,7 +51,94 @@ pub(super) fn connect(http: Client, endpoint: &str, bytes_max: usize) -> Streama
         // That would answer other calls of the session with errors that look like the server's own.
         .reinit_on_expired_session(false);
     config.retry_config = Arc::new(resuming);
-    StreamableHttpClientTransport::with_client(http, config)
+    let inner = StreamableHttpClientTransport::with_client(Client(http), config);
+    InOrder { inner, chunks: HashMap::new(), held: None }
+}
+
+/// The HTTP client, which gives each answer to the request that it answers.
+///
+/// A server that cannot read a request, or knows nothing of its session, answers with an error that names no request.
+/// The library would pass it by, and the call would wait until its time is over.
+#[derive(Clone)]
+pub(super) struct Client(reqwest::Client);
+
+type Headers = HashMap<HeaderName, HeaderValue>;
+
+impl StreamableHttpClient for Client {
+    type Error = reqwest::Error;
+
+    async fn post_message(
+        &self,
+        uri: Arc<str>,
+        message: ClientJsonRpcMessage,
+        session: Option<Arc<str>>,
+        token: Option<String>,
+        headers: Headers,
+    ) -> Result<StreamableHttpPostResponse, Error> {
+        let limits = StreamableHttpResponseLimits::default();
+        self.post_message_with_response_limits(uri, message, session, token, headers, limits).await
+    }
+
+    async fn post_message_with_response_limits(
+        &self,
+        uri: Arc<str>,
+        message: ClientJsonRpcMessage,
+        session: Option<Arc<str>>,
+        token: Option<String>,
+        headers: Headers,
+        limits: StreamableHttpResponseLimits,
+    ) -> Result<StreamableHttpPostResponse, Error> {
+        let asked = match &message {
+            JsonRpcMessage::Request(request) => Some(request.id.clone()),
+            _ => None,
+        };
+        let in_session = session.is_some();
+        let response = self.0.post_message_with_response_limits(uri, message, session, token, headers, limits);
+        match response.await? {
+            StreamableHttpPostResponse::Json(JsonRpcMessage::Error(mut refused), began) if refused.id.is_none() => {
+                // The protocol's answer is 404; servers made after the reference server give 400 with these words.
+                if in_session && refused.error.message.to_ascii_lowercase().contains("session") {
+                    return Err(StreamableHttpError::SessionExpired);
+                }
+                refused.id = asked;
+                Ok(StreamableHttpPostResponse::Json(JsonRpcMessage::Error(refused), began))
+            }
+            response => Ok(response),
+        }
+    }
+
+    async fn delete_session(
+        &self,
+        uri: Arc<str>,
+        session: Arc<str>,
+        token: Option<String>,
+        headers: Headers,
+    ) -> Result<(), Error> {
+        self.0.delete_session(uri, session, token, headers).await
+    }
+
+    async fn get_stream(
+        &self,
+        uri: Arc<str>,
+        session: Option<Arc<str>>,
+        last_event: Option<String>,
+        token: Option<String>,
+        headers: Headers,
+    ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Error> {
+        self.0.get_stream(uri, session, last_event, token, headers).await
+    }
+
+    async fn get_stream_with_max_sse_event_size(
+        &self,
+        uri: Arc<str>,
+        session: Option<Arc<str>>,
+        last_event: Option<String>,
+        token: Option<String>,
+        headers: Headers,
+        bytes_max: usize,
+    ) -> Result<BoxStream<'static, Result<Sse, SseError>>, Error> {
+        self.0.get_stream_with_max_sse_event_size(uri, session, last_event, token, headers, bytes_max).await
+    }
 }
 
 /// Travels with a call, inside this process only: where its chunks go.
@@ -58,12 +151,6 @@ pub(super) struct InOrder<T> {
     chunks: HashMap<ProgressToken, mpsc::Sender<Value>>,
     /// What was received and has no room yet: receiving may be given up at any point and begun again.
     held: Option<(mpsc::Sender<Value>, Value)>,
-}
-
-impl<T> InOrder<T> {
-    pub fn new(inner: T) -> Self {
-        InOrder { inner, chunks: HashMap::new(), held: None }
-    }
 }
 
 impl<T: Transport<RoleClient> + 'static> Transport<RoleClient> for InOrder<T> {
