@@ -273,6 +273,15 @@ mod tests {
         got: UnboundedSender<Got>,
     }
 
+    /// Says when an answer is read no further.
+    struct Closed(UnboundedSender<Got>);
+
+    impl Drop for Closed {
+        fn drop(&mut self) {
+            let _ = self.0.send(Got { method: "closed".to_owned(), session: None, version: None, params: Value::Null });
+        }
+    }
+
     fn response(status: u16, media_type: &str, body: impl Into<Body>) -> Response<Body> {
         Response::builder().status(status).header("content-type", media_type).body(body.into()).unwrap()
     }
@@ -364,7 +373,12 @@ mod tests {
                     response(200, "text/event-stream", Body::from_stream(stream::iter(steps.collect::<Vec<_>>())))
                 }
                 "hangs" => {
-                    let begun = stream::iter([event(&progress(params, 1))]).chain(stream::pending());
+                    let closed = Closed(self.got.clone());
+                    let rest = stream::once(async move {
+                        let _closed = closed;
+                        std::future::pending().await
+                    });
+                    let begun = stream::iter([event(&progress(params, 1))]).chain(rest);
                     response(200, "text/event-stream", Body::from_stream(begun))
                 }
                 "breaks" => {
@@ -488,21 +502,24 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_server_is_told_when_nobody_waits_any_more() {
-        let (endpoint, mut got) = Server::start(false).await;
-        let outbound = Outbound::try_new(policy()).unwrap();
-        let begun = tokio::sync::Notify::new();
-        tokio::select! {
-            result = outbound.call(calling(&endpoint, "hangs", json!({})), |_| begun.notify_one()) => panic!("{result:?}"),
-            () = begun.notified() => {}
-        }
-        let cancelled = until(&mut got, "notifications/cancelled").await;
-        assert_eq!(cancelled.session.as_deref(), Some("s-1"));
+        // Where there are no sessions, it is told by the closed connection.
+        for (is_modern, told) in [(true, "closed"), (false, "notifications/cancelled")] {
+            let (endpoint, mut got) = Server::start(is_modern).await;
+            let outbound = Outbound::try_new(policy()).unwrap();
+            let begun = tokio::sync::Notify::new();
+            let sending = calling(&endpoint, "hangs", json!({}));
+            tokio::select! {
+                result = outbound.call(sending, |_| begun.notify_one()) => panic!("{result:?}"),
+                () = begun.notified() => {}
+            }
+            until(&mut got, told).await;
 
-        let mut sending = calling(&endpoint, "hangs", json!({}));
-        sending.timeout = Duration::from_millis(200);
-        let timed_out = outbound.call(sending, |_| ()).await;
-        assert!(matches!(timed_out, Err(Failure::Unknown { kind: "Timeout", .. })), "{timed_out:?}");
-        until(&mut got, "notifications/cancelled").await;
+            let mut sending = calling(&endpoint, "hangs", json!({}));
+            sending.timeout = Duration::from_millis(200);
+            let timed_out = outbound.call(sending, |_| ()).await;
+            assert!(matches!(timed_out, Err(Failure::Unknown { kind: "Timeout", .. })), "{timed_out:?}");
+            until(&mut got, told).await;
+        }
     }
 
     #[tokio::test]
