@@ -1,15 +1,19 @@
 //! The GraphQL client of the command line, and of Rust programs that talk to a registry.
 //!
-//! [`Client::query`] asks over HTTP; [`Client::subscribe`] follows over a websocket. Both speak plain HTTP: this build
-//! has no TLS, so a registry on another network sits behind a proxy that has. Environment proxies are left aside, since
-//! the websocket could not go through them: both ways reach the same place or neither does.
+//! [`Client::query`] asks over HTTP; [`Client::subscribe`] follows over a websocket; [`Client::connect`] gives a
+//! websocket that many operations share. All speak plain HTTP: this build has no TLS, so a registry on another network
+//! sits behind a proxy that has. Environment proxies are left aside, since the websocket could not go through them: all
+//! ways reach the same place or none does.
 //!
 //! What it never does: try again. Only the caller knows whether a request may be repeated; [`Error::is_lost`] tells
-//! when that could help.
+//! when that could help. A [`node`] is such a caller: it offers tools, and keeps itself connected.
 
 mod address;
+mod connection;
 mod error;
+pub mod node;
 mod query;
+mod socket;
 mod subscribe;
 
 use std::fmt;
@@ -19,6 +23,7 @@ use std::time::Duration;
 use reqwest::header::HeaderValue;
 
 use address::Address;
+pub use connection::{Connection, Subscription};
 pub use error::{Error, Refusal};
 
 /// How long a registry may take to accept a connection.
