@@ -75,6 +75,18 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// A node would have nothing to offer.
+    #[error("the contract declares no tool: list some under tools, set mcp.expose, or name one with --tool")]
+    NoTools,
+    /// A Model Context Protocol server cannot be reached, or is gone.
+    #[cfg(feature = "mcp")]
+    #[error("the MCP server {server} is not there")]
+    Mcp {
+        /// Its command or address.
+        server: String,
+        /// What happened to it.
+        source: Box<dyn StdError + Send + Sync>,
+    },
     /// The program's own machinery could not start.
     #[error("cannot start")]
     Start(#[source] io::Error),

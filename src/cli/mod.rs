@@ -5,14 +5,20 @@
 //! `schema` work on this machine; every other command asks a running registry through [`crate::client`].
 //!
 //! Exit status: 0 done, 1 failed or refused, 2 typed wrongly, 130 interrupted. `port exec` ends with the status of the
-//! command it runs.
+//! command it runs. Commands that stay until they are told to end, such as `node run`, have then ended well.
 
 mod audit;
+#[cfg(unix)]
+mod child;
 mod completions;
 mod describe;
 mod error;
 mod graph;
 mod inspect;
+#[cfg(all(unix, feature = "mcp"))]
+mod mcp;
+#[cfg(unix)]
+mod node;
 mod output;
 mod port;
 mod register;
@@ -56,12 +62,22 @@ pub enum Command {
     Watch(watch::Args),
     /// Lease port numbers, and run commands with them.
     Port(port::Args),
+    /// Run a command as a node that offers tools.
+    #[cfg(unix)]
+    Node(node::Args),
+    /// Offer the tools of a Model Context Protocol server.
+    #[cfg(all(unix, feature = "mcp"))]
+    Mcp(mcp::Args),
     /// Check the registry's history.
     Audit(audit::Args),
     /// Print the GraphQL schema.
     Schema,
     /// Print a completion script for a shell.
     Completions(completions::Args),
+    /// What is started in a command's place, and becomes it.
+    #[cfg(unix)]
+    #[command(hide = true)]
+    ExecChild(child::Args),
 }
 
 /// Runs the program: parses what was typed, does it, and says how it ended.
@@ -93,9 +109,15 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         Command::Graph(args) => server::block_on(graph::run(args)),
         Command::Watch(args) => server::block_on(watch::run(args)),
         Command::Port(args) => port::run(args),
+        #[cfg(unix)]
+        Command::Node(args) => node::run(args),
+        #[cfg(all(unix, feature = "mcp"))]
+        Command::Mcp(args) => mcp::run(args),
         Command::Audit(args) => audit::run(args).map_err(Error::from),
         Command::Schema => schema::run().map(|()| ExitCode::SUCCESS).map_err(Error::from),
         Command::Completions(args) => completions::run(&args),
+        #[cfg(unix)]
+        Command::ExecChild(args) => child::run(args),
     }
 }
 

@@ -51,6 +51,12 @@ pub(super) fn note(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{}", clean(text));
 }
 
+/// Passes on what a command that onex runs says on stderr, as it comes.
+#[cfg(unix)]
+pub(super) fn pass_on(said: &[u8]) {
+    let _ = std::io::stderr().lock().write_all(said);
+}
+
 /// Text from elsewhere, made safe for a terminal and a table's cell: control characters could move the cursor or
 /// recolour what follows. Line breaks and runs of spaces become one space.
 pub(super) fn clean(text: &str) -> String {

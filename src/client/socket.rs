@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes, client::IntoClientRequest};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
@@ -23,6 +23,10 @@ const PROTOCOL: &str = "graphql-transport-ws";
 /// After this long without a word the registry is asked whether it is still there; after as long again it is taken for
 /// lost. Without asking, a registry whose machine vanished would be waited for for ever.
 pub(super) const QUIET_MAX: Duration = Duration::from_secs(20);
+
+/// How much is read at once. The library fills so much with zeros before each reading, and its own 128 KiB is most of
+/// the work of a small message.
+const READ_BUFFER_BYTES: usize = 8 * 1024;
 
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -133,8 +137,9 @@ pub(super) async fn open(inner: &Inner) -> Result<Socket, Error> {
     if let Some(token) = &inner.token {
         request.headers_mut().insert(AUTHORIZATION, token.header.clone());
     }
+    let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
     // Without Nagle's delay: what is small here is urgent.
-    let connected = tokio_tungstenite::connect_async_with_config(request, None, true).await;
+    let connected = tokio_tungstenite::connect_async_with_config(request, Some(config), true).await;
     let (mut socket, _) = connected.map_err(|error| not_connected(inner, error))?;
     let payload = inner.token.as_ref().map_or(json!({}), |token| json!({"Authorization": token.text}));
     let greeted = async {

@@ -53,10 +53,6 @@ enum What {
     Pools(pools::Args),
     /// Run a command with leased ports, and give them back when it ends.
     Exec(exec::Args),
-    /// What `exec` starts, which becomes the command.
-    #[cfg(unix)]
-    #[command(hide = true)]
-    ExecChild(exec::ChildArgs),
 }
 
 /// Does it.
@@ -69,8 +65,6 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Error> {
         What::List(args) => block_on(list::run(args)),
         What::Pools(args) => block_on(pools::run(args)),
         What::Exec(args) => exec::run(args),
-        #[cfg(unix)]
-        What::ExecChild(args) => exec::become_child(args),
     }
 }
 

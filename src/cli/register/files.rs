@@ -38,7 +38,7 @@ pub(super) fn collect(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
 }
 
 /// A contract's text, or why it cannot be one.
-pub(super) fn read(path: &Path) -> Result<String, String> {
+pub(in crate::cli) fn read(path: &Path) -> Result<String, String> {
     let cannot = |error: io::Error| format!("cannot read it: {error}");
     let file = File::open(path).map_err(cannot)?;
     let metadata = file.metadata().map_err(cannot)?;

@@ -20,6 +20,8 @@ use super::server::ServerArgs;
 use super::table::Table;
 use super::value::NOTHING;
 
+pub(super) use files::read as read_contract;
+
 const MUTATION: &str = "mutation($input: RegisterInput!) {
     register(input: $input) { created changed warnings node { id name version } }
 }";

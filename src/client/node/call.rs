@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn any_error_becomes_a_tools_with_its_causes() {
         let fails = || -> Result<(), ToolError> {
-            std::str::from_utf8(b"\xff")?;
+            String::from_utf8(vec![0xff])?;
             Ok(())
         };
         let error = fails().unwrap_err();

@@ -73,13 +73,12 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node of this name.
+    /// A node of this name, whatever a contract calls it.
     pub fn new(name: impl Into<String>) -> Self {
         Self::blank().with("name", name.into())
     }
 
-    /// A node as a contract document, YAML or JSON text, describes it. Its tools are those of the contract, whose
-    /// handlers [`handler`](Self::handler) gives, and those of [`tool`](Self::tool) besides.
+    /// A node of the name that its [`contract`](Self::contract) has.
     pub fn of_contract(document: impl Into<String>) -> Self {
         Self::blank().contract(document)
     }
@@ -94,11 +93,6 @@ impl Node {
             max_in_flight: MAX_IN_FLIGHT,
             drain_within: DRAIN_WITHIN,
         }
-    }
-
-    /// Its name, instead of the contract's.
-    pub fn name(self, name: impl Into<String>) -> Self {
-        self.with("name", name.into())
     }
 
     /// Its version, which is also that of tools without one.
@@ -131,7 +125,8 @@ impl Node {
         self.with("metadata", metadata)
     }
 
-    /// The contract document that it keeps, YAML or JSON text.
+    /// The contract document that describes it, YAML or JSON text. What is said by other methods counts before it. Its
+    /// tools are offered beside those of [`tool`](Self::tool); [`handler`](Self::handler) answers their calls.
     pub fn contract(self, document: impl Into<String>) -> Self {
         self.with("contract", document.into())
     }
@@ -182,7 +177,11 @@ impl Node {
     /// # Errors
     /// Where the registry is not there, or refuses the node. Only later losses are made up for.
     pub async fn connect(self, client: &Client) -> Result<Running, Error> {
-        let link = watch::Sender::new(Link { state: State::Lost("not connected yet".to_owned()), connection: None, number: 0 });
+        let link = watch::Sender::new(Link {
+            state: State::Lost("not connected yet".to_owned()),
+            connection: None,
+            number: 0,
+        });
         let links = Links { client: client.clone(), link: link.subscribe() };
         let shared = Arc::new(Shared {
             client: client.clone(),
@@ -271,7 +270,9 @@ impl Running {
 
     /// How the node stands with its registry, from now on.
     pub fn states(&self) -> States {
-        States { link: self.links.link.clone() }
+        let mut link = self.links.link.clone();
+        link.mark_unchanged();
+        States { link }
     }
 
     async fn leave(&self, forget: bool) -> Result<(), Error> {
@@ -286,7 +287,10 @@ impl Running {
         left
     }
 
-    async fn ask_in_time(&self, command: impl FnOnce(oneshot::Sender<Result<(), Error>>) -> Command) -> Result<(), Error> {
+    async fn ask_in_time(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<(), Error>>) -> Command,
+    ) -> Result<(), Error> {
         let asked = timeout(HEARD_WITHIN, self.ask(command)).await;
         asked.map_err(|elapsed| self.shared.client.inner.unreachable(elapsed.into()))?
     }

@@ -2,46 +2,33 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
-use std::process::{Command, ExitCode, ExitStatus};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitCode, ExitStatus};
 
 use rustix::process::{Pid, Signal, getpgrp, kill_process};
 use rustix::termios::tcgetpgrp;
 use tokio::process::Child;
 
+use crate::cli::child::{signals, trampoline};
 use crate::cli::error::{self, Error};
 use crate::cli::output;
 
 use super::leases::Leases;
 use super::ports::filled;
-use super::signals;
 use super::sockets::{self, Socket};
 
 /// Starts the command, by way of the trampoline. onex keeps no copy of the sockets: when the command closes one, nobody
 /// listens there any more.
-///
-/// The system takes the *thread* that starts a process for the parent that it ends with, so this must be called by one
-/// that lives as long as onex: the main one, on which [`block_on`](crate::cli::server::block_on) runs everything.
 pub(super) fn start(typed: &[OsString], leases: &Leases, sockets: Vec<Socket>) -> Result<Child, Error> {
-    let mut command = Command::new(this_program().map_err(Error::Start)?);
-    command.arg0("onex").args(["port", "exec-child", "--parent"]).arg(std::process::id().to_string());
+    let mut command = trampoline(!sockets.is_empty()).map_err(Error::Start)?;
     let numbers: Vec<(&str, u16)> = leases.numbers().collect();
     command.envs(numbers.iter().map(|(name, number)| (name, number.to_string())));
     if !sockets.is_empty() {
-        command.arg("--listening");
         sockets::hand_over(sockets, &mut command).map_err(Error::Start)?;
     }
-    command.arg("--");
     // The program's own name is taken as it was typed.
     command.args(typed.iter().take(1)).args(typed.iter().skip(1).map(|argument| filled(argument, &numbers)));
     tokio::process::Command::from(command).spawn().map_err(Error::Start)
-}
-
-/// The file of this program. On Linux the one that runs, even if another has taken its place meanwhile.
-fn this_program() -> io::Result<PathBuf> {
-    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
 }
 
 /// Sends a signal on to the command, unless the terminal has sent it to both.

@@ -8,9 +8,7 @@ mod child;
 mod keep;
 mod leases;
 mod ports;
-mod signals;
 mod sockets;
-mod trampoline;
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
@@ -20,6 +18,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::cli::child::signals::{self, Signals};
 use crate::cli::error::Error;
 use crate::cli::server::{ServerArgs, block_on};
 
@@ -28,10 +27,7 @@ use super::requester::RequesterArgs;
 
 use leases::Leases;
 use ports::Ports;
-use signals::Signals;
 use sockets::Socket;
-
-pub(super) use trampoline::{Args as ChildArgs, run as become_child};
 
 /// For how long an answer is waited for that is under way when a signal asks to stop. A lease whose id is not known
 /// cannot be given back, and lapses only with its time to live.

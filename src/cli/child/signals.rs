@@ -13,7 +13,7 @@ use tokio::signal::unix::{self, SignalKind};
 const PASSED_ON: [Signal; 6] = [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2];
 
 /// The signals that this process is sent, from when this was made on. They do not end it any more.
-pub(super) struct Signals {
+pub(in crate::cli) struct Signals {
     streams: Vec<(Signal, unix::Signal)>,
     /// Never read. A parent that ignores SIGCHLD would have left that to this process, and then no child's status is
     /// kept for anybody; a handler ends it.
@@ -23,7 +23,7 @@ pub(super) struct Signals {
 impl Signals {
     /// Takes the signals, except those that this process was told to ignore: a handler would undo that for the command
     /// too. `nohup` ignores SIGHUP, and a shell's script SIGINT for what it runs in the background.
-    pub(super) fn take() -> io::Result<Self> {
+    pub(in crate::cli) fn take() -> io::Result<Self> {
         let ignored = ignored(&fs::read_to_string("/proc/self/status").unwrap_or_default());
         let mut streams = Vec::new();
         for signal in PASSED_ON {
@@ -35,7 +35,7 @@ impl Signals {
     }
 
     /// The next signal. What came while nobody waited is still there.
-    pub(super) async fn next(&mut self) -> Signal {
+    pub(in crate::cli) async fn next(&mut self) -> Signal {
         poll_fn(|context| {
             for (signal, stream) in &mut self.streams {
                 if stream.poll_recv(context) == Poll::Ready(Some(())) {
@@ -49,12 +49,12 @@ impl Signals {
 }
 
 /// Whether a program that has not begun yet should not begin. The other signals are a command's own affair.
-pub(super) fn asks_to_stop(signal: Signal) -> bool {
+pub(in crate::cli) fn asks_to_stop(signal: Signal) -> bool {
     ![Signal::USR1, Signal::USR2].contains(&signal)
 }
 
 /// The exit status that tells of a signal, as shells have it.
-pub(super) fn status(signal: i32) -> ExitCode {
+pub(in crate::cli) fn status(signal: i32) -> ExitCode {
     u8::try_from(signal).map_or(ExitCode::FAILURE, |signal| ExitCode::from(signal.saturating_add(128)))
 }
 

@@ -21,17 +21,17 @@ const NOT_RUN: u8 = 126;
 pub struct Args {
     /// The process with which to end.
     #[arg(long)]
-    pub(super) parent: u32,
+    parent: u32,
     /// Whether sockets are handed over.
     #[arg(long)]
-    pub(super) listening: bool,
+    listening: bool,
     /// The command and its arguments.
     #[arg(required = true, last = true)]
-    pub(super) command: Vec<OsString>,
+    command: Vec<OsString>,
 }
 
 /// Becomes the command. Comes back only where that fails.
-pub(in crate::cli::port) fn run(args: Args) -> Result<ExitCode, Error> {
+pub(in crate::cli) fn run(args: Args) -> Result<ExitCode, Error> {
     end_with_parent(args.parent).map_err(Error::Start)?;
     let Some((program, arguments)) = args.command.split_first() else {
         return Ok(ExitCode::from(NOT_FOUND));
@@ -47,7 +47,7 @@ pub(in crate::cli::port) fn run(args: Args) -> Result<ExitCode, Error> {
 }
 
 /// Has the system send SIGTERM to this process when its parent ends. Without it, a command whose onex was killed would
-/// go on at numbers that are given to others soon.
+/// go on at numbers that are given to others soon, or with work that nobody waits for.
 #[cfg(target_os = "linux")]
 fn end_with_parent(parent: u32) -> io::Result<()> {
     use rustix::process::{Signal, getppid, set_parent_process_death_signal};
@@ -55,7 +55,7 @@ fn end_with_parent(parent: u32) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::TERM))?;
     // A parent that ended before this was said sends nothing.
     let still = getppid().is_some_and(|pid| i64::from(pid.as_raw_pid()) == i64::from(parent));
-    if still { Ok(()) } else { Err(io::Error::other("the onex that leased the ports has ended")) }
+    if still { Ok(()) } else { Err(io::Error::other("the onex that started it has ended")) }
 }
 
 /// Other systems have no such thing; there a command outlives an onex that was killed.
