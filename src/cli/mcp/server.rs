@@ -25,7 +25,7 @@ use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::{ClientHandler, model::CancelledNotificationParam};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -70,7 +70,7 @@ pub(super) struct Server {
 /// A server's presence. It goes with this.
 pub(super) struct Presence {
     ended: Pin<Box<dyn Future<Output = String> + Send>>,
-    stop: Option<RunningServiceCancellationToken>,
+    stop: RunningServiceCancellationToken,
 }
 
 /// This side of the conversation.
@@ -129,7 +129,7 @@ async fn greet(place: &Place, groups: &Groups, mode: ClientLifecycleMode) -> Res
     let service = greeted.map_err(|elapsed| failed(elapsed.into()))?.map_err(|error| failed(short(error)))?;
     let Some(info) = service.peer_info() else { return Err(failed("it did not say who it is".into())) };
     let peer = service.peer().clone();
-    let presence = Presence { stop: Some(service.cancellation_token()), ended: Box::pin(ended(service, group)) };
+    let presence = Presence { stop: service.cancellation_token(), ended: Box::pin(ended(service, group)) };
     let server = Server { peer, info, progress, changed, is_remote: matches!(place, Place::Url(_)) };
     server.listen();
     Ok((server, presence))
@@ -192,14 +192,15 @@ impl std::fmt::Display for Place {
 impl Presence {
     /// Waits until the server is gone, and says how.
     pub(super) async fn ended(&mut self) -> String {
-        self.ended.as_mut().await
+        let how = self.ended.as_mut().await;
+        // Who waits for it once more hears the same.
+        self.ended = Box::pin(std::future::ready(how.clone()));
+        how
     }
 
     /// Lets the server go.
-    pub(super) async fn end(mut self) {
-        if let Some(stop) = self.stop.take() {
-            stop.cancel();
-        }
+    pub(super) async fn end(self) {
+        self.stop.cancel();
         let _ = timeout(2 * END_WITHIN, self.ended).await;
     }
 }
@@ -311,9 +312,8 @@ impl Server {
             tokio::select! {
                 answered = &mut answer => break answered,
                 Some(step) = steps.next() => {
-                    let step = json!({"progress": step.progress, "total": step.total, "message": step.message});
                     // What the registry does not take of it is not worth failing for.
-                    let _ = call.progress(step).await;
+                    let _ = call.progress(tools::step(&step)).await;
                 }
             }
         };

@@ -1,6 +1,6 @@
 //! What a server lists and answers, in the registry's terms.
 
-use rmcp::model::ServerResult;
+use rmcp::model::{ProgressNotificationParam, ServerResult};
 use rmcp::service::ServiceError;
 use serde_json::{Value, json};
 
@@ -74,6 +74,18 @@ fn complete(mut result: Value) -> Result<Value, ToolError> {
         Some(structured) => Ok(structured.take()),
         None => Ok(json!({"content": result["content"].take()})),
     }
+}
+
+/// How far a call is, as the caller sees it.
+pub(super) fn step(step: &ProgressNotificationParam) -> Value {
+    let mut chunk = json!({"progress": step.progress});
+    if let Some(total) = step.total {
+        chunk["total"] = total.into();
+    }
+    if let Some(message) = &step.message {
+        chunk["message"] = message.as_str().into();
+    }
+    chunk
 }
 
 /// A call that the server refused, or could not take.
