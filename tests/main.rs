@@ -22,6 +22,8 @@ mod lifetimes;
 #[cfg(feature = "mcp")]
 mod outbound;
 #[cfg(target_os = "linux")]
+mod nodes;
+#[cfg(target_os = "linux")]
 mod port_commands;
 #[cfg(target_os = "linux")]
 mod port_storm;
