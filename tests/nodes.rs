@@ -467,7 +467,7 @@ async fn the_mcp_reference_server_is_attached() {
     assert_eq!(kind, "MCP_TOOL_ERROR");
     let steps = json!({"duration": 0.2, "steps": 2});
     let long = invoke(&server, "ev.trigger-long-running-operation", steps).await;
-    assert_eq!(long["chunks"], json!([{"progress": 1, "total": 2}, {"progress": 2, "total": 2}]), "{long}");
+    assert_eq!(long["chunks"], json!([{"progress": 1.0, "total": 2.0}, {"progress": 2.0, "total": 2.0}]), "{long}");
 
     program.signal("-INT");
     assert_eq!(program.status().await, Some(0));
