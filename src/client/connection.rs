@@ -351,10 +351,13 @@ impl<T: DeserializeOwned> Stream for Subscription<T> {
 
 impl<T> Drop for Subscription<T> {
     fn drop(&mut self) {
-        if let Some(waiters) = &mut *self.connection.shared.waiting() {
-            if waiters.remove(&self.id).is_some() {
-                let _ = self.connection.outgoing.try_send(Outgoing::Complete { id: self.id.to_string() }.message());
-            }
+        let is_open = match &mut *self.connection.shared.waiting() {
+            Some(waiters) => waiters.remove(&self.id).is_some(),
+            None => false,
+        };
+        if is_open {
+            // Where too much waits to be written, the next event finds nobody, and this is said then.
+            let _ = self.connection.outgoing.try_send(Outgoing::Complete { id: self.id.to_string() }.message());
         }
     }
 }
