@@ -15,6 +15,7 @@ use super::output::{self, Format};
 use super::port::ListArgs;
 use super::server::ServerArgs;
 use super::table::Table;
+use super::tools;
 use super::value::{joined, list, text, texts_of, time};
 
 /// The largest page that a registry gives.
@@ -49,16 +50,15 @@ enum What {
         #[arg(long)]
         topic: Option<String>,
     },
-    /// List the tools that can be called.
+    /// List the tools; the same as "onex tools".
     Tools {
         #[command(flatten)]
         common: Common,
         /// Only those that match these words.
         #[arg(long, value_name = "WORDS")]
         search: Option<String>,
-        /// Only those with this tag.
-        #[arg(long)]
-        tag: Option<String>,
+        #[command(flatten)]
+        which: tools::Which,
     },
     /// List the contracts.
     Contracts {
@@ -103,6 +103,8 @@ pub(super) struct Listing {
     pub(super) selection: &'static str,
     /// Which to list; an empty object lists all.
     pub(super) filter: Value,
+    /// Which of those to show, where the registry has no filter for it.
+    pub(super) keep: Option<fn(&Value) -> bool>,
     /// How they are shown to people.
     pub(super) table: fn(&[Value]) -> Table,
     /// What to say where there is none at all, and what would make one.
@@ -140,7 +142,10 @@ impl What {
                 ]);
                 (common, nodes(filter))
             }
-            Self::Tools { common, search, tag } => (common, tools(filter([("search", search), ("tag", tag)]))),
+            Self::Tools { common, search, which } => {
+                let listing = which.listing(&common.server.client()?, search).await?;
+                (common, listing)
+            }
             Self::Contracts { common, search } => (common, contracts(filter([("search", search)]))),
             Self::Topics { common, pattern } => (common, topics(filter([("pattern", pattern)]))),
             Self::Ports(args) => args.split().await?,
@@ -159,12 +164,13 @@ impl Listing {
         let mut items = Vec::new();
         let mut after = Value::Null;
         while items.len() < limit {
-            let first = PAGE_MAX.min(limit - items.len());
+            // How many entries are looked at until enough are kept is not known.
+            let first = if self.keep.is_some() { PAGE_MAX } else { PAGE_MAX.min(limit - items.len()) };
             let variables = json!({"filter": self.filter, "first": first, "after": after});
             let mut answer: Value = client.query(&document, variables).await?;
             let mut page = answer[*field].take();
             if let Value::Array(nodes) = page["nodes"].take() {
-                items.extend(nodes);
+                items.extend(nodes.into_iter().filter(|item| self.keep.is_none_or(|keep| keep(item))));
             }
             let end = page["pageInfo"]["endCursor"].take();
             // A cursor that stays in its place would be paged for ever.
@@ -173,11 +179,12 @@ impl Listing {
             }
             after = end;
         }
+        items.truncate(limit);
         Ok(items)
     }
 
     fn say_empty(&self) {
-        let no_filter = self.filter.as_object().is_none_or(Map::is_empty);
+        let no_filter = self.filter.as_object().is_none_or(Map::is_empty) && self.keep.is_none();
         let field = self.field;
         if no_filter {
             output::note(self.none);
@@ -204,6 +211,7 @@ fn nodes(filter: Value) -> Listing {
         selection: "id name kind version versionHash description tags namespace host status executionMode \
             registeredAt lastSeenAt expiresAt trust { state score validated }",
         filter,
+        keep: None,
         none: "no nodes are registered: \"onex register PATH\" registers contracts",
         table: |nodes| {
             let mut table = Table::new(&["NAME", "KIND", "VERSION", "STATUS", "TRUST", "REGISTERED", "LAST SEEN"]);
@@ -218,28 +226,6 @@ fn nodes(filter: Value) -> Listing {
     }
 }
 
-fn tools(filter: Value) -> Listing {
-    Listing {
-        field: "tools",
-        filter_type: "ToolFilter",
-        selection: "id name version description tags providers { node { id name status } transport healthy }",
-        filter,
-        none: "no tools are registered: nodes bring their tools with them, and \"onex register PATH\" registers nodes",
-        table: |tools| {
-            let mut table = Table::new(&["NAME", "VERSION", "PROVIDERS", "TAGS", "DESCRIPTION"]);
-            for tool in tools {
-                let providers = list(tool, "/providers");
-                let healthy = providers.iter().filter(|provider| provider["healthy"] == true).count();
-                let providers = format!("{healthy}/{} healthy", providers.len());
-                let [name, version, tags, about] =
-                    ["/name", "/version", "/tags", "/description"].map(|at| text(tool, at));
-                table.row([name, version, providers, tags, about]);
-            }
-            table
-        },
-    }
-}
-
 fn contracts(filter: Value) -> Listing {
     Listing {
         field: "contracts",
@@ -247,6 +233,7 @@ fn contracts(filter: Value) -> Listing {
         selection: "hash name version kind description publishes subscribes deadLetters errorCodes acceptsContext \
             modifiesState sideEffects",
         filter,
+        keep: None,
         none: "no contracts are registered: \"onex register PATH\" registers contracts",
         table: |contracts| {
             let mut table = Table::new(&["NAME", "VERSION", "KIND", "PUBLISHES", "SUBSCRIBES", "HASH"]);
@@ -267,6 +254,7 @@ fn topics(filter: Value) -> Listing {
         filter_type: "TopicFilter",
         selection: "name publishers { name } declaredSubscribers { name } deadLetterPublishers { name }",
         filter,
+        keep: None,
         none: "no topics are registered: topics come from contracts, and \"onex register PATH\" registers those",
         table: |topics| {
             let mut table = Table::new(&["NAME", "PUBLISHERS", "SUBSCRIBERS", "DEAD LETTERS FROM"]);

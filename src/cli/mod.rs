@@ -12,6 +12,7 @@ mod audit;
 mod child;
 mod completions;
 mod describe;
+mod describe_tool;
 mod error;
 mod graph;
 mod inspect;
@@ -19,6 +20,7 @@ mod inspect;
 mod mcp;
 #[cfg(unix)]
 mod node;
+mod json_schema;
 mod output;
 mod port;
 mod register;
@@ -27,6 +29,7 @@ mod serve;
 mod server;
 mod sheet;
 mod table;
+mod tools;
 mod value;
 mod watch;
 
@@ -56,6 +59,10 @@ pub enum Command {
     Describe(describe::Args),
     /// List nodes, tools, contracts, topics or ports.
     Inspect(inspect::Args),
+    /// Find tools that can be called.
+    Tools(tools::Args),
+    /// Show everything about one tool, and how to call it.
+    DescribeTool(describe_tool::Args),
     /// Show who feeds whom.
     Graph(graph::Args),
     /// Follow the registry's events as they happen.
@@ -106,6 +113,8 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         Command::Register(args) => server::block_on(register::run(args)),
         Command::Describe(args) => server::block_on(describe::run(args)),
         Command::Inspect(args) => server::block_on(inspect::run(args)),
+        Command::Tools(args) => server::block_on(tools::run(args)),
+        Command::DescribeTool(args) => server::block_on(describe_tool::run(args)),
         Command::Graph(args) => server::block_on(graph::run(args)),
         Command::Watch(args) => server::block_on(watch::run(args)),
         Command::Port(args) => port::run(args),
@@ -174,6 +183,17 @@ mod tests {
         check_refused("onex inspect");
         check_refused("onex inspect ports --port 0");
         check_refused("onex inspect ports --mine --requester 0190c5a0-7a3e-7cc0-8f6e-1b2c3d4e5f60");
+    }
+
+    #[test]
+    fn tools_are_searched_by_words_and_filters() {
+        check("onex tools");
+        check("onex tools add two numbers --tag math --node a --trusted-only --callable --limit 3 --format json");
+        check("onex inspect tools --search add --tag math --node a --trusted-only --callable");
+        check_refused("onex tools --search add");
+        check_refused("onex tools --limit 0");
+        check("onex describe-tool add --version ^1 --format yaml");
+        check_refused("onex describe-tool");
     }
 
     #[test]

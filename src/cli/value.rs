@@ -3,7 +3,7 @@
 //! The command line keeps answers as JSON instead of types of its own, since `--format json` hands them on as they
 //! came.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::output::clean;
 
@@ -33,6 +33,26 @@ pub(super) fn texts_of(value: &Value, pointer: &str, member: &str) -> Vec<String
 /// The list at a JSON pointer; empty where there is none.
 pub(super) fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
     value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// A number of milliseconds at a JSON pointer, in the unit that makes it short.
+pub(super) fn duration(value: &Value, pointer: &str) -> String {
+    match value.pointer(pointer).and_then(Value::as_f64) {
+        None => NOTHING.to_owned(),
+        Some(millis) if millis < 10.0 => format!("{millis:.2} ms"),
+        Some(millis) if millis < 1_000.0 => format!("{millis:.0} ms"),
+        Some(millis) => format!("{:.1} s", millis / 1_000.0),
+    }
+}
+
+/// An object's members that say something: what was not typed is not sent, so that the registry's defaults hold.
+pub(super) fn given(object: Value) -> Value {
+    match object {
+        Value::Object(members) => {
+            members.into_iter().filter(|(_, value)| !value.is_null()).collect::<Map<_, _>>().into()
+        }
+        other => other,
+    }
 }
 
 /// Texts in one line.
@@ -74,6 +94,21 @@ mod tests {
         {
             assert_eq!(to_the_second(whole), whole);
         }
+    }
+
+    #[test]
+    fn what_was_not_typed_is_not_sent() {
+        let none: Option<u16> = None;
+        assert_eq!(given(json!({"a": none, "b": 0, "c": false, "d": ""})), json!({"b": 0, "c": false, "d": ""}));
+    }
+
+    #[test]
+    fn a_duration_is_short() {
+        let shown = |millis: Value| duration(&json!({"ms": millis}), "/ms");
+        assert_eq!(shown(json!(0.4167)), "0.42 ms");
+        assert_eq!(shown(json!(12.6)), "13 ms");
+        assert_eq!(shown(json!(61_240)), "61.2 s");
+        assert_eq!(shown(Value::Null), NOTHING);
     }
 
     #[test]

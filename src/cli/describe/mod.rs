@@ -50,22 +50,44 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Error> {
     let client = args.server.client()?;
     let Which { node, tool, contract } = args.which;
     let version = args.version.as_deref();
-    let (thing, name, found, sheet): (_, _, _, fn(&Value) -> Sheet) = match (node, tool, contract) {
-        (Some(name), _, _) => ("node", name.clone(), node::find(&client, &name).await?, node::sheet),
-        (_, Some(name), _) => ("tool", name.clone(), tool::find(&client, &name, version).await?, tool::sheet),
+    match (node, tool, contract) {
+        (Some(name), _, _) => show("node", &name, None, &node::find(&client, &name).await?, node::sheet, args.format),
+        (_, Some(name), _) => self::tool(&client, &name, version, args.format).await,
         (_, _, name) => {
             let name = name.unwrap_or_default();
-            ("contract", name.clone(), contract::find(&client, &name, version).await?, contract::sheet)
+            let found = contract::find(&client, &name, version).await?;
+            show("contract", &name, version, &found, contract::sheet, args.format)
         }
-    };
-    if found.is_null() {
-        let version = args.version.map(|version| format!(" {version}")).unwrap_or_default();
-        return Err(Error::NotFound { thing, name: name + &version });
     }
-    match args.format {
-        Format::Table => output::print(&sheet(&found).into_text())?,
-        Format::Json => output::print_json(&found)?,
-        Format::Yaml => output::print_yaml(&found)?,
+}
+
+/// Prints the description of a tool.
+pub(super) async fn tool(
+    client: &Client,
+    name: &str,
+    version: Option<&str>,
+    format: Format,
+) -> Result<ExitCode, Error> {
+    let found = tool::find(client, name, version).await?;
+    show("tool", name, version, &found, |tool| tool::sheet(tool, version), format)
+}
+
+fn show(
+    thing: &'static str,
+    name: &str,
+    version: Option<&str>,
+    found: &Value,
+    sheet: impl Fn(&Value) -> Sheet,
+    format: Format,
+) -> Result<ExitCode, Error> {
+    if found.is_null() {
+        let version = version.map(|version| format!(" {version}")).unwrap_or_default();
+        return Err(Error::NotFound { thing, name: name.to_owned() + &version });
+    }
+    match format {
+        Format::Table => output::print(&sheet(found).into_text())?,
+        Format::Json => output::print_json(found)?,
+        Format::Yaml => output::print_yaml(found)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -91,6 +113,14 @@ pub(super) async fn node_id(client: &Client, name_or_id: &str) -> Result<Value, 
     match answer["node"]["id"].take() {
         Value::Null => Err(Error::NotFound { thing: "node", name: name_or_id.to_owned() }),
         id => Ok(id),
+    }
+}
+
+/// The id of a node that an option names; null where the option is absent.
+pub(super) async fn node_id_if_given(client: &Client, name_or_id: Option<&str>) -> Result<Value, Error> {
+    match name_or_id {
+        Some(name_or_id) => node_id(client, name_or_id).await,
+        None => Ok(Value::Null),
     }
 }
 

@@ -63,6 +63,7 @@ impl Args {
             filter_type: "PortFilter",
             selection: lease::FIELDS,
             filter,
+            keep: None,
             table: lease::table,
             none: "no ports are leased: \"onex port allocate\" leases one",
         };

@@ -20,13 +20,10 @@ mod requester;
 
 use std::process::ExitCode;
 
-use serde_json::{Map, Value};
-
-use crate::client::Client;
-
-use super::describe::node_id;
+use super::describe::node_id_if_given;
 use super::error::Error;
 use super::server::block_on;
+use super::value::given;
 
 pub(super) use list::Args as ListArgs;
 
@@ -65,36 +62,5 @@ pub(super) fn run(args: Args) -> Result<ExitCode, Error> {
         What::List(args) => block_on(list::run(args)),
         What::Pools(args) => block_on(pools::run(args)),
         What::Exec(args) => exec::run(args),
-    }
-}
-
-/// The id of a node that an option names; null where the option is absent.
-async fn node_id_if_given(client: &Client, name_or_id: Option<&str>) -> Result<Value, Error> {
-    match name_or_id {
-        Some(name_or_id) => node_id(client, name_or_id).await,
-        None => Ok(Value::Null),
-    }
-}
-
-/// An object's members that say something: what was not typed is not sent, so that the registry's defaults hold.
-fn given(object: Value) -> Value {
-    match object {
-        Value::Object(members) => {
-            members.into_iter().filter(|(_, value)| !value.is_null()).collect::<Map<_, _>>().into()
-        }
-        other => other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn what_was_not_typed_is_not_sent() {
-        let none: Option<u16> = None;
-        assert_eq!(given(json!({"a": none, "b": 0, "c": false, "d": ""})), json!({"b": 0, "c": false, "d": ""}));
     }
 }
