@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -86,6 +87,18 @@ pub enum Error {
         server: String,
         /// What happened to it.
         source: Box<dyn StdError + Send + Sync>,
+    /// What was typed, or a file that it names, is not what the command takes.
+    #[error("{0}")]
+    Usage(String),
+    /// A call was followed until the registry could no longer be asked how it goes.
+    #[error("the registry has not answered for {} seconds, so what came of invocation {id} is unknown: ask it later by this id", waited.as_secs())]
+    CallLost {
+        /// The call.
+        id: String,
+        /// For how long it was tried.
+        waited: Duration,
+        /// Why there was no answer.
+        source: Box<client::Error>,
     },
     /// The program's own machinery could not start.
     #[error("cannot start")]
@@ -96,6 +109,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// The exit status that tells of it: 2 for what was typed wrongly, as for the options themselves.
+    pub(super) fn status(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            _ => 1,
+        }
+    }
+
     /// Whether stdout's reader has gone, as in `onex … | head`: it has what it wanted, and there is nothing to say.
     ///
     /// A broken pipe further down a chain of causes is a connection's, and is told.

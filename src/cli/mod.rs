@@ -6,6 +6,7 @@
 //!
 //! Exit status: 0 done, 1 failed or refused, 2 typed wrongly, 130 interrupted. `port exec` ends with the status of the
 //! command it runs. Commands that stay until they are told to end, such as `node run`, have then ended well.
+//! command it runs; `proxy-invoke` says with 3 to 7 how the call ended.
 
 mod audit;
 #[cfg(unix)]
@@ -23,6 +24,8 @@ mod node;
 mod json_schema;
 mod output;
 mod port;
+mod progress;
+mod proxy_invoke;
 mod register;
 mod schema;
 mod serve;
@@ -63,6 +66,8 @@ pub enum Command {
     Tools(tools::Args),
     /// Show everything about one tool, and how to call it.
     DescribeTool(describe_tool::Args),
+    /// Call a tool through the registry.
+    ProxyInvoke(proxy_invoke::Args),
     /// Show who feeds whom.
     Graph(graph::Args),
     /// Follow the registry's events as they happen.
@@ -102,7 +107,7 @@ pub fn main() -> ExitCode {
         Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
         Err(error) => {
             output::note(&format!("onex: {}", error::chain(&error)));
-            ExitCode::FAILURE
+            ExitCode::from(error.status())
         }
     }
 }
@@ -115,6 +120,7 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         Command::Inspect(args) => server::block_on(inspect::run(args)),
         Command::Tools(args) => server::block_on(tools::run(args)),
         Command::DescribeTool(args) => server::block_on(describe_tool::run(args)),
+        Command::ProxyInvoke(args) => server::block_on(proxy_invoke::run(args)),
         Command::Graph(args) => server::block_on(graph::run(args)),
         Command::Watch(args) => server::block_on(watch::run(args)),
         Command::Port(args) => port::run(args),
@@ -194,6 +200,26 @@ mod tests {
         check_refused("onex tools --limit 0");
         check("onex describe-tool add --version ^1 --format yaml");
         check_refused("onex describe-tool");
+    }
+
+    #[test]
+    fn a_call_is_one_or_a_batch() {
+        check("onex proxy-invoke --tool a");
+        check("onex proxy-invoke --tool a --version ^1 --args {} --arg b.c=1 --arg d:=[] --dry-run --verbose");
+        check("onex proxy-invoke --tool a --stream --policy least-loaded --node n --trusted-only --timeout 500ms");
+        check("onex proxy-invoke --tool a --idempotent --idempotency-key k --max-failovers 0 --no-wait");
+        check("onex proxy-invoke --batch - --tool a --parallelism 4 --stop-on-error --correlation-id c --format yaml");
+        check_refused("onex proxy-invoke");
+        check_refused("onex proxy-invoke --tool a --arg b");
+        check_refused("onex proxy-invoke --tool a --timeout 0");
+        check_refused("onex proxy-invoke --tool a --policy best");
+        check_refused("onex proxy-invoke --tool a --parallelism 4");
+        check_refused("onex proxy-invoke --tool a --dry-run --stream");
+        check_refused("onex proxy-invoke --tool a --no-wait --stream");
+        check_refused("onex proxy-invoke --tool a --raw --format yaml");
+        for single in ["--args {}", "--arg a=1", "--stream", "--no-wait", "--idempotency-key k", "--raw"] {
+            check_refused(&format!("onex proxy-invoke --batch f {single}"));
+        }
     }
 
     #[test]

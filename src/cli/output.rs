@@ -55,6 +55,9 @@ pub(super) fn note(text: &str) {
 #[cfg(unix)]
 pub(super) fn pass_on(said: &[u8]) {
     let _ = std::io::stderr().lock().write_all(said);
+/// Says something more about the note before it, set off from the margin.
+pub(super) fn note_below(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "  {}", clean(text));
 }
 
 /// Text from elsewhere, made safe for a terminal and a table's cell: control characters could move the cursor or

@@ -2,13 +2,11 @@
 
 mod files;
 
-use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use futures_util::{StreamExt, stream};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -16,6 +14,7 @@ use crate::client::{self, Client};
 
 use super::error::Error;
 use super::output::{self, Format};
+use super::progress;
 use super::server::ServerArgs;
 use super::table::Table;
 use super::value::NOTHING;
@@ -114,7 +113,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Error> {
 /// Sends the files, several at once, and gives their rows in the files' order. A file that is refused does not stop the
 /// others; a registry that is gone does.
 async fn register_all(client: &Client, args: &Args, files: &[PathBuf]) -> Result<Vec<Row>, Error> {
-    let progress = progress(files.len());
+    let progress = progress::bar("registering", files.len());
     let input = json!({"declareOnly": !args.live, "ttlSeconds": args.ttl});
     let mut answers = stream::iter(files).map(|file| register(client, file, input.clone())).buffered(args.jobs.get());
     let mut rows = Vec::new();
@@ -206,18 +205,6 @@ fn summary(rows: &[Row]) -> String {
     let files = if rows.len() == 1 { "file" } else { "files" };
     let all_unchanged = rows.iter().all(|row| row.result == Outcome::Unchanged);
     format!("{} {files}: {counts}{}", rows.len(), if all_unchanged { "; nothing changed" } else { "" })
-}
-
-/// A bar on stderr where somebody sits before it.
-fn progress(files: usize) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::with_draw_target(Some(files as u64), ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template("registering {wide_bar} {pos}/{len}") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
 
 #[cfg(test)]
