@@ -34,5 +34,6 @@ mod reading;
 mod registration;
 mod schema;
 mod support;
+mod tool_commands;
 mod watching;
 mod websocket;
