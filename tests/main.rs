@@ -19,10 +19,10 @@ mod house;
 mod http;
 mod leases;
 mod lifetimes;
-#[cfg(feature = "mcp")]
-mod outbound;
 #[cfg(target_os = "linux")]
 mod nodes;
+#[cfg(feature = "mcp")]
+mod outbound;
 #[cfg(target_os = "linux")]
 mod port_commands;
 #[cfg(target_os = "linux")]

@@ -87,6 +87,7 @@ pub enum Error {
         server: String,
         /// What happened to it.
         source: Box<dyn StdError + Send + Sync>,
+    },
     /// What was typed, or a file that it names, is not what the command takes.
     #[error("{0}")]
     Usage(String),

@@ -5,8 +5,8 @@
 //! `schema` work on this machine; every other command asks a running registry through [`crate::client`].
 //!
 //! Exit status: 0 done, 1 failed or refused, 2 typed wrongly, 130 interrupted. `port exec` ends with the status of the
-//! command it runs. Commands that stay until they are told to end, such as `node run`, have then ended well.
-//! command it runs; `proxy-invoke` says with 3 to 7 how the call ended.
+//! command it runs; `proxy-invoke` says with 3 to 7 how the call ended. Commands that stay until they are told to end,
+//! such as `node run`, have then ended well.
 
 mod audit;
 #[cfg(unix)]
@@ -17,11 +17,11 @@ mod describe_tool;
 mod error;
 mod graph;
 mod inspect;
+mod json_schema;
 #[cfg(all(unix, feature = "mcp"))]
 mod mcp;
 #[cfg(unix)]
 mod node;
-mod json_schema;
 mod output;
 mod port;
 mod progress;

@@ -55,6 +55,8 @@ pub(super) fn note(text: &str) {
 #[cfg(unix)]
 pub(super) fn pass_on(said: &[u8]) {
     let _ = std::io::stderr().lock().write_all(said);
+}
+
 /// Says something more about the note before it, set off from the margin.
 pub(super) fn note_below(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "  {}", clean(text));
