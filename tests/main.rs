@@ -23,6 +23,7 @@ mod lifetimes;
 mod nodes;
 #[cfg(feature = "mcp")]
 mod outbound;
+mod node_programs;
 #[cfg(target_os = "linux")]
 mod port_commands;
 #[cfg(target_os = "linux")]

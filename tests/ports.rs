@@ -350,10 +350,10 @@ async fn a_portserver_path_is_taken_over_from_the_dead_and_not_from_the_living()
 async fn eight_python_processes_pick_two_hundred_ports_each_all_distinct_and_bindable() {
     const PROCESSES: usize = 8;
     const EACH: usize = 200;
-    let Some(python) = python() else { return };
+    let Some(python) = python("portpicker") else { return };
     let directory = tempfile::tempdir().unwrap();
     let PortServer { server, name } = PortServer::start_in(directory.path(), &fresh_name());
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/portpicker/hold.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/hold.py");
     let start = |_| {
         let mut command = Command::new(&python);
         command.arg(&script).arg(EACH.to_string()).env("PORTSERVER_ADDRESS", format!("@{name}"));

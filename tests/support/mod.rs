@@ -6,6 +6,7 @@ pub mod server;
 pub mod socket;
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long a condition may take to come true before the test fails.
@@ -21,10 +22,23 @@ pub fn corpus(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// A Python that has Google's portpicker, as `tests/run` sets it up; `None`, said on stderr, where it is absent.
-pub fn python() -> Option<PathBuf> {
+/// A Python that has `package`, as `tests/run` sets it up; `None`, said on stderr, where it is absent.
+pub fn python(package: &str) -> Option<PathBuf> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/python/bin/python");
-    if path.exists() {
+    let look = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)";
+    let looked = Command::new(&path).args(["-c", look, package]).status();
+    if looked.is_ok_and(|status| status.success()) {
+        return Some(path);
+    }
+    eprintln!("PASSED OVER: {} with {package} is not there: tests/run makes it", path.display());
+    None
+}
+
+/// The packages of tests/node, as `tests/run` installs them; `None`, said on stderr, where they are absent.
+pub fn node_modules() -> Option<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/node/node_modules");
+    // npm writes this file when it is done.
+    if path.join(".package-lock.json").exists() {
         return Some(path);
     }
     eprintln!("PASSED OVER: {} is not there: tests/run makes it", path.display());
