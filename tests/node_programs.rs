@@ -16,8 +16,8 @@ const CALL: &str = "mutation($input: ProxyInvokeInput!) { proxyInvoke(input: $in
     id status result chunks provider { id } error { code type message details } } }";
 const LOOK: &str = "query($id: UUID!) { invocation(id: $id) {
     status result chunks durationMs error { code type message details } attempts { outcome } } }";
-const OFFERS: &str = r#"{ tool(name: "word-count") { providers {
-    node { id name status lastSeenAt } connected inFlight transport } } }"#;
+const OFFERS: &str = "query($tool: String!) { tool(name: $tool) { providers {
+    node { id status lastSeenAt } connected transport } } }";
 
 /// How soon after a program's end its calls have to have ended: far less than their timeouts.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -30,6 +30,12 @@ fn program(fence: &str) -> String {
     rest.split("```\n").next().unwrap().to_owned()
 }
 
+#[test]
+fn the_rust_program_of_the_page_is_the_example() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/greeter.rs");
+    assert!(std::fs::read_to_string(example).unwrap().ends_with(&program("rust greeter.rs")));
+}
+
 #[derive(Clone, Copy)]
 enum Language {
     Python,
@@ -39,6 +45,13 @@ enum Language {
 }
 
 impl Language {
+    fn tool(self) -> &'static str {
+        match self {
+            Language::Python | Language::TypeScript => "word-count",
+            Language::Http => "word-count-http",
+        }
+    }
+
     /// How the program is started; `None` where what it needs is not installed.
     fn command(self, directory: &Path) -> Option<Command> {
         match self {
@@ -127,6 +140,7 @@ impl Program {
 
 /// A registry with one of the programs as its only node.
 struct Setting {
+    tool: &'static str,
     server: Server,
     program: Program,
     node: String,
@@ -142,20 +156,25 @@ impl Setting {
         let arguments = ["--config", config.to_str().unwrap()];
         let server = Server::start_in(&directory.path().join("data"), &arguments);
         let program = Program::start(command, &server);
-        let node = eventually("the program offers its tool", async || provider(&server).await).await;
+        let tool = language.tool();
+        let node = eventually("the program offers its tool", async || provider(&server, tool).await).await;
         let node = node["node"]["id"].as_str().unwrap().to_owned();
-        Some(Setting { server, program, node, directory })
+        Some(Setting { tool, server, program, node, directory })
     }
 
-    async fn call(&self, input: Value) -> Value {
+    async fn call(&self, arguments: Value) -> Value {
+        self.invoke(json!({"tool": self.tool, "arguments": arguments})).await
+    }
+
+    async fn invoke(&self, input: Value) -> Value {
         self.server.query(CALL, json!({"input": input})).await["proxyInvoke"].clone()
     }
 
     /// Begins a call of so many lines that take so long each, and waits until the program is at it.
     async fn begin(&self, lines: usize, ms_per_line: u64) -> String {
         let arguments = json!({"text": "one two\n".repeat(lines), "msPerLine": ms_per_line});
-        let call = json!({"tool": "word-count", "arguments": arguments, "wait": false, "timeoutMs": 120_000});
-        let id = self.call(call).await["id"].as_str().unwrap().to_owned();
+        let call = json!({"tool": self.tool, "arguments": arguments, "wait": false, "timeoutMs": 120_000});
+        let id = self.invoke(call).await["id"].as_str().unwrap().to_owned();
         eventually("the program sends its first chunk", async || {
             let call = self.look(&id).await;
             (call["status"] == "RUNNING" && call["chunks"] != json!([])).then_some(())
@@ -177,30 +196,30 @@ impl Setting {
     }
 
     async fn counts_again(&self) {
-        let call = self.call(json!({"tool": "word-count", "arguments": {"text": "still here"}})).await;
+        let call = self.call(json!({"text": "still here"})).await;
         assert_eq!(call["result"], json!({"words": 2, "characters": 10}), "{call}");
     }
 }
 
 /// The one provider, once calls can reach it.
-async fn provider(server: &Server) -> Option<Value> {
-    let found = server.query(OFFERS, Value::Null).await;
+async fn provider(server: &Server, tool: &str) -> Option<Value> {
+    let found = server.query(OFFERS, json!({"tool": tool})).await;
     let provider = &found["tool"]["providers"][0];
     (provider["connected"] == true || provider["transport"] == "HTTP").then(|| provider.clone())
 }
 
 async fn results_and_failures_are_the_tools_own(language: Language) {
     let Some(setting) = Setting::try_start(language).await else { return };
-    let call = setting.call(json!({"tool": "word-count", "arguments": {"text": "zwölf  Boxkämpfer\njagen 🦊"}})).await;
+    let call = setting.call(json!({"text": "zwölf  Boxkämpfer\njagen 🦊"})).await;
     assert_eq!((&call["status"], &call["error"]), (&json!("SUCCEEDED"), &Value::Null), "{call}");
     assert_eq!(call["result"], json!({"words": 4, "characters": 25}));
     assert_eq!(call["provider"]["id"], setting.node.as_str());
-    let call = setting.call(json!({"tool": "word-count", "arguments": {"text": " \n"}})).await;
+    let call = setting.call(json!({"text": " \n"})).await;
     assert_eq!((&call["status"], &call["result"]), (&json!("FAILED"), &Value::Null), "{call}");
     let error = &call["error"];
     assert_eq!((&error["code"], &error["type"]), (&json!("TOOL_FAILED"), &json!("NoWords")));
     assert_eq!((&error["message"], &error["details"]["lines"]), (&json!("the text has no words"), &json!(2)));
-    let call = setting.call(json!({"tool": "word-count", "arguments": {"text": 1}})).await;
+    let call = setting.call(json!({"text": 1})).await;
     assert_eq!((&call["status"], &call["error"]["code"]), (&json!("REJECTED"), &json!("TOOL_INVALID_ARGUMENTS")));
     assert_eq!(call["error"]["details"]["violations"][0]["path"], "/text", "{call}");
 }
@@ -208,7 +227,7 @@ async fn results_and_failures_are_the_tools_own(language: Language) {
 async fn chunks_come_in_the_order_they_were_sent(language: Language) {
     let Some(setting) = Setting::try_start(language).await else { return };
     let text = (0..50).map(|n| "word ".repeat(n)).collect::<Vec<_>>().join("\n");
-    let call = setting.call(json!({"tool": "word-count", "arguments": {"text": text}})).await;
+    let call = setting.call(json!({"text": text})).await;
     let expected: Vec<Value> = (0..50).map(|n| json!({"line": n + 1, "words": n * (n + 1) / 2})).collect();
     assert_eq!(call["chunks"], json!(expected));
     assert_eq!(call["result"]["words"], 1_225);
@@ -237,26 +256,26 @@ async fn a_program_killed_in_mid_call_fails_the_call_at_once(language: Language)
 }
 
 async fn a_program_outlasts_a_restart_of_the_registry_as_the_same_node(language: Language) {
-    let Some(mut setting) = Setting::try_start(language).await else { return };
+    let Some(setting) = Setting::try_start(language).await else { return };
     setting.counts_again().await;
     let address = setting.server.address().to_owned();
     let data_dir = setting.directory.path().join("data");
     // The address is the same, so the old server has to be gone before.
-    let Setting { server, program, node, directory } = setting;
+    let Setting { tool, server, program, node, directory } = setting;
     server.kill();
     program.says("not serving").await;
     let server = Server::start_in(&data_dir, &["--listen", &address]);
-    setting = Setting { server, program, node, directory };
-    let again = eventually("the program is back", async || provider(&setting.server).await).await;
+    let setting = Setting { tool, server, program, node, directory };
+    let again = eventually("the program is back", async || provider(&setting.server, setting.tool).await).await;
     assert_eq!(again["node"]["id"], setting.node.as_str());
     setting.counts_again().await;
 }
 
 async fn heartbeats_keep_the_node_online(language: Language) {
     let Some(setting) = Setting::try_start(language).await else { return };
-    let first = provider(&setting.server).await.unwrap()["node"]["lastSeenAt"].clone();
+    let first = provider(&setting.server, setting.tool).await.unwrap()["node"]["lastSeenAt"].clone();
     let node = eventually("the program is heard of again", async || {
-        let node = provider(&setting.server).await?["node"].clone();
+        let node = provider(&setting.server, setting.tool).await?["node"].clone();
         (node["lastSeenAt"].as_str() > first.as_str()).then_some(node)
     })
     .await;
@@ -268,11 +287,11 @@ async fn sigterm_ends_the_program_when_its_calls_are_answered(language: Language
     let id = setting.begin(40, 50).await;
     setting.program.signal("-TERM");
     eventually("the node drains", async || {
-        let found = setting.server.query(OFFERS, Value::Null).await;
+        let found = setting.server.query(OFFERS, json!({"tool": setting.tool})).await;
         (found["tool"]["providers"][0]["node"]["status"] == "DRAINING").then_some(())
     })
     .await;
-    let new = setting.call(json!({"tool": "word-count", "arguments": {"text": "too late"}})).await;
+    let new = setting.call(json!({"text": "too late"})).await;
     assert_eq!((&new["status"], &new["error"]["code"]), (&json!("REJECTED"), &json!("TOOL_NO_PROVIDER")), "{new}");
     let call = setting.end_of(&id).await;
     assert_eq!(call["result"], json!({"words": 80, "characters": 320}), "{call}");
