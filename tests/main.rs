@@ -19,11 +19,11 @@ mod house;
 mod http;
 mod leases;
 mod lifetimes;
+mod node_programs;
 #[cfg(target_os = "linux")]
 mod nodes;
 #[cfg(feature = "mcp")]
 mod outbound;
-mod node_programs;
 #[cfg(target_os = "linux")]
 mod port_commands;
 #[cfg(target_os = "linux")]

@@ -1,7 +1,7 @@
 //! Nodes that are made with the kit: in Rust, of a command, of an MCP server.
 
 use crate::support::server::{Server, onex};
-use crate::support::{eventually, node_programs};
+use crate::support::{eventually, node_modules};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use onex::client::node::{Call, Node, Running, State, Tool, ToolError};
@@ -443,7 +443,7 @@ fn mcp_server() -> PathBuf {
 #[cfg(feature = "mcp")]
 #[tokio::test]
 async fn the_mcp_reference_server_is_attached() {
-    let Some(programs) = node_programs() else { return };
+    let Some(programs) = node_modules() else { return };
     let everything = programs.join("@modelcontextprotocol/server-everything/dist/index.js");
     let server = Server::start();
     let folder = tempfile::tempdir().unwrap();
@@ -477,7 +477,7 @@ async fn the_mcp_reference_server_is_attached() {
 #[cfg(feature = "mcp")]
 #[tokio::test]
 async fn an_mcp_server_of_either_era_is_followed_until_it_ends() {
-    if node_programs().is_none() {
+    if node_modules().is_none() {
         return;
     }
     for era in ["present", "older"] {

@@ -45,19 +45,9 @@ pub fn node_modules() -> Option<PathBuf> {
     None
 }
 
-/// The folder of the Node.js programs that `tests/node/package.json` names; `None`, said on stderr, where it is absent.
-pub fn node_programs() -> Option<PathBuf> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/node/node_modules");
-    if path.is_dir() {
-        return Some(path);
-    }
-    eprintln!("PASSED OVER: {} is not there: tests/run makes it", path.display());
-    None
-}
-
-/// A program among them; `None`, said on stderr, where they are absent.
+/// A program of these packages; `None`, said on stderr, where they are absent.
 pub fn node_program(path: &str) -> Option<PathBuf> {
-    node_programs().map(|folder| folder.join(path))
+    Some(node_modules()?.join(path))
 }
 
 /// Waits until `look` finds something; fails the test, with `what`, when it takes too long.
