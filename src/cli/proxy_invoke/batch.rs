@@ -244,7 +244,7 @@ impl Shown<'_> {
     /// Says in one line how the batch went.
     fn finish(&self) {
         self.bar.finish_and_clear();
-        output::note(&summary(&self.rows, self.total));
+        output::note(&summary(&self.rows, self.total, if self.args.dry_run { "would be made" } else { "succeeded" }));
     }
 }
 
@@ -275,11 +275,11 @@ fn row(number: usize, mut invocation: Value, whole: bool) -> Value {
     })
 }
 
-fn summary(rows: &[u8], total: usize) -> String {
+fn summary(rows: &[u8], total: usize, done: &str) -> String {
     let count = |status: u8| rows.iter().filter(|row| **row == status).count();
     let calls = if total == 1 { "call" } else { "calls" };
     let others = [(3, "failed"), (4, "rejected"), (5, "not taken"), (6, "timed out"), (7, "cancelled"), (1, "unclear")];
-    let mut words = vec![format!("{} succeeded", count(0))];
+    let mut words = vec![format!("{} {done}", count(0))];
     words.extend(
         others
             .iter()
@@ -335,7 +335,10 @@ mod tests {
 
     #[test]
     fn the_summary_counts_what_happened_alone() {
-        assert_eq!(summary(&[0, 0, 3, 7], 6), "6 calls: 2 succeeded, 1 failed, 1 cancelled, 2 without an answer");
-        assert_eq!(summary(&[0], 1), "1 call: 1 succeeded");
+        assert_eq!(
+            summary(&[0, 0, 3, 7], 6, "succeeded"),
+            "6 calls: 2 succeeded, 1 failed, 1 cancelled, 2 without an answer"
+        );
+        assert_eq!(summary(&[0], 1, "would be made"), "1 call: 1 would be made");
     }
 }

@@ -111,6 +111,9 @@ fn advice(code: &str, invocation: &Value) -> Option<String> {
         }
         "TOOL_NO_PROVIDER" => format!("\"onex describe-tool {tool}\" shows who offers it, and what keeps calls away"),
         "TOOL_OVERLOADED" => "try again in a moment, or with --policy least-loaded".to_owned(),
+        "UNAVAILABLE" if !list(invocation, "/attempts").is_empty() => {
+            "whether it was done is unknown: try again where doing it twice does no harm".to_owned()
+        }
         "UNAVAILABLE" => "try again in a moment".to_owned(),
         "TOOL_FAILED" if invocation["error"]["type"] == "ProviderLost" => {
             "whether it was done is unknown: with --idempotent another provider is tried in such a case".to_owned()
