@@ -111,7 +111,7 @@ mod tests {
         let tools = [
             json!({
                 "name": "add", "version": "1.0.0", "description": "Adds.", "quarantine": null,
-                "metrics": {"calls": 12, "failures": 1, "p50DurationMs": 3.14159},
+                "metrics": {"calls": 12, "failures": 1, "p50DurationMs": 3.137},
                 "providers": [{"node": {"status": "ONLINE"}}, {"node": {"status": "OFFLINE"}}],
             }),
             json!({

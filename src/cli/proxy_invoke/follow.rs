@@ -39,7 +39,7 @@ impl<'a> Followed<'a> {
     }
 
     /// The call as it ended. Each chunk is handed out once, in order.
-    pub(super) async fn to_the_end(
+    pub(super) async fn until_end(
         mut self,
         mut chunk: impl FnMut(&Value) -> Result<(), Error>,
     ) -> Result<Value, Error> {

@@ -49,7 +49,7 @@ pub(super) async fn run(client: &Client, args: &Args) -> Result<ExitCode, Error>
         return show_begun(args, &begun);
     }
     let id = begun["id"].clone();
-    let followed = Followed::new(client, begun, &fields).to_the_end(|chunk| match args.stream {
+    let followed = Followed::new(client, begun, &fields).until_end(|chunk| match args.stream {
         true => show_line(args.format, chunk),
         false => Ok(()),
     });
