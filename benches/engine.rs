@@ -44,7 +44,7 @@ fn registration(number: u64) -> Command {
 
 fn heartbeat(number: u64) -> Command {
     let node = NodeId(Uuid::from_u64_pair(1, number % NODES as u64));
-    Command::Heartbeat(Heartbeat { node, ttl: None, draining: None, renew_leases: false })
+    Command::Heartbeat(Heartbeat { node, ttl: None, draining: None, renew_leases: false, tools: None })
 }
 
 /// Writes a second, and how many writes one fsync served.

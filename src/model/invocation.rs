@@ -264,7 +264,7 @@ impl Durations {
     fn class(micros: u64) -> usize {
         let micros = micros.max(1);
         let doubling = micros.ilog2();
-        let quarter = (u128::from(micros) * 4 >> doubling) as usize - 4;
+        let quarter = ((u128::from(micros) * 4) >> doubling) as usize - 4;
         (doubling as usize * 4 + quarter).min(Self::CLASSES - 1)
     }
 
