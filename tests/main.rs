@@ -15,6 +15,7 @@ mod cli;
 mod corpus;
 mod crash;
 mod data_directory;
+mod direct;
 mod house;
 mod http;
 mod leases;

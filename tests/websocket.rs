@@ -65,6 +65,18 @@ async fn the_connection_is_closed_with_the_code_of_the_protocol() {
         (vec![init.clone(), json!({"type": "subscribe", "id": "1", "payload": WATCH})], 4400),
         (vec![init.clone(), json!({"type": "subscribe", "id": "1", "payload": {"query": 1}})], 4400),
         (vec![json!({"type": "connection_init", "payload": []})], 4400),
+        (vec![init.clone(), json!({"type": "ping", "payload": 1})], 4400),
+        (vec![init.clone(), json!({"type": "complete"})], 4400),
+        (vec![init.clone(), json!({"type": "subscribe", "id": 1, "payload": {"query": WATCH}})], 4400),
+        (vec![init.clone(), json!({"type": "subscribe", "id": "1"})], 4400),
+        (
+            vec![init.clone(), json!({"type": "subscribe", "id": "1", "payload": {"query": WATCH, "variables": []}})],
+            4400,
+        ),
+        (
+            vec![init.clone(), json!({"type": "subscribe", "id": "1", "payload": {"query": WATCH, "extensions": 1}})],
+            4400,
+        ),
     ] {
         let mut socket = Socket::open(&server, Some("graphql-transport-ws")).await;
         for message in &said {

@@ -2,8 +2,9 @@
 //!
 //! A document is bounded (`limits`) and validated once, by all rules. What depends on the request is done each time:
 //! which operation is meant, whether the variables fit their types (`variables`), and putting them where they stand
-//! (`binding`).
+//! (`binding`). Calls of tools have a shorter way (`direct`).
 
+use super::direct::{Direct, DirectMutation, DirectSubscription, Plan, text};
 use super::error::{ErrorCode, extensions};
 use super::variables::InputTypes;
 use super::{Caller, Pinned, Schema, Services, binding, builder, limits};
@@ -16,6 +17,7 @@ use futures_util::stream::{BoxStream, StreamExt};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde_json::json;
+use serde_json::value::RawValue;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -73,6 +75,8 @@ struct Kept {
     document: ExecutableDocument,
     /// Whether its arguments are to be validated again with the variables in their places.
     mixes_variables: bool,
+    /// How it is answered without the library, where it can be.
+    plan: Option<Plan>,
 }
 
 #[derive(Clone)]
@@ -153,7 +157,8 @@ impl Documents {
             return Err(request(errors));
         }
         let mixes_variables = binding::mixes_variables(&document);
-        Ok(Kept { document, mixes_variables })
+        let plan = Plan::of(&document);
+        Ok(Kept { document, mixes_variables, plan })
     }
 
     /// What all rules of validation say; nothing is run.
@@ -167,10 +172,7 @@ impl Documents {
         // A defect in one field must not take the connection with it, nor what else runs on it.
         // Boxed: the library's future is of several kilobytes, and would be moved from hand to hand otherwise.
         let run = AssertUnwindSafe(Box::pin(self.schema.execute(request))).catch_unwind().await;
-        let mut response = run.unwrap_or_else(|_| {
-            let error = super::error::internal(&std::io::Error::other("a resolver panicked"));
-            Response::from_errors(vec![error.into_server_error(async_graphql::Pos::default())])
-        });
+        let mut response = run.unwrap_or_else(|_| panicked());
         response.errors = coded(response.errors);
         response
     }
@@ -186,6 +188,31 @@ impl Documents {
             })
             .boxed()
     }
+
+    /// The operation, where it can be answered directly; else nothing has been done, and `prepare` is asked. A document
+    /// that is not kept goes that way once.
+    pub fn direct(&self, text: &str, operation_name: Option<&str>, variables: Option<&RawValue>) -> Option<Direct> {
+        let kept = self.kept.get(text)?;
+        let plan = kept.plan.as_ref()?;
+        select(&kept.document, operation_name).ok()?;
+        plan.read(variables)
+    }
+
+    /// Runs a mutation directly; answers what `execute` would, as text.
+    pub async fn answer(&self, direct: DirectMutation, caller: &Caller) -> String {
+        let run = AssertUnwindSafe(direct.run(&self.services, caller)).catch_unwind().await;
+        run.unwrap_or_else(|_| text(&panicked()))
+    }
+
+    /// Runs a subscription directly; answers what `subscribe` would, as text, or why it cannot begin.
+    pub fn watch(&self, direct: DirectSubscription) -> Result<BoxStream<'static, String>, ServerError> {
+        direct.run(&self.services)
+    }
+}
+
+fn panicked() -> Response {
+    let error = super::error::internal(&std::io::Error::other("a resolver panicked"));
+    Response::from_errors(vec![error.into_server_error(async_graphql::Pos::default())])
 }
 
 fn runnable(document: ExecutableDocument, name: Option<&str>, variables: Variables) -> Request {

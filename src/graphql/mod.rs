@@ -5,6 +5,7 @@
 //! HTTP, websockets or where the log is kept.
 
 mod binding;
+mod direct;
 mod documents;
 pub mod error;
 mod limits;
@@ -17,6 +18,7 @@ mod subscription;
 mod types;
 mod variables;
 
+pub use direct::{Direct, DirectMutation, DirectSubscription};
 pub use documents::{Documents, Executable, Kind, Refused};
 
 use crate::model::Actor;

@@ -7,7 +7,7 @@
 
 use super::Parts;
 use super::answer::coded_error;
-use crate::graphql::{Caller, Documents, Kind};
+use crate::graphql::{Caller, Direct, DirectMutation, DirectSubscription, Documents, Kind};
 use async_graphql::{Response, ServerError, Variables};
 use axum::extract::WebSocketUpgrade;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
@@ -315,7 +315,8 @@ impl Connection {
     }
 
     async fn subscribe(&mut self, id: String, operation: Operation<'_>) -> Result<(), Close> {
-        let given = Given::read(operation)?;
+        object_or_nothing(operation.variables, "variables")?;
+        object_or_nothing(operation.extensions, "extensions")?;
         if !self.acknowledged {
             return Err(Close::new(4401, "Unauthorized"));
         }
@@ -343,7 +344,13 @@ impl Connection {
             caller: self.caller.clone(),
             outgoing: self.outgoing.clone(),
         };
-        self.operations.insert(id, (self.started, tokio::spawn(run.run(given))));
+        let (query, name) = (&operation.query, operation.operation_name.as_deref());
+        let task = match self.parts.documents.direct(query, name, operation.variables) {
+            Some(Direct::Mutation(mutation)) => tokio::spawn(run.answer(mutation)),
+            Some(Direct::Subscription(subscription)) => tokio::spawn(run.watch(subscription)),
+            None => tokio::spawn(run.run(Given::read(operation)?)),
+        };
+        self.operations.insert(id, (self.started, task));
         Ok(())
     }
 }
@@ -354,7 +361,7 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-/// What an operation is run with.
+/// What an operation is run with by the library.
 struct Given {
     query: String,
     operation_name: Option<String>,
@@ -363,8 +370,6 @@ struct Given {
 
 impl Given {
     fn read(operation: Operation<'_>) -> Result<Self, Close> {
-        object_or_nothing(operation.variables, "variables")?;
-        object_or_nothing(operation.extensions, "extensions")?;
         let variables = operation.variables.map(|given| part(given.get())).transpose()?;
         Ok(Given {
             query: operation.query.into_owned(),
@@ -407,6 +412,32 @@ impl Run {
             let _ = self.outgoing.send(Outgoing::Frame(self.next(&response))).await;
         }
         self.complete(None).await;
+    }
+
+    /// A mutation without the library.
+    async fn answer(self, mutation: DirectMutation) {
+        let payload = self.documents.answer(mutation, &self.caller).await;
+        let answer = self.next_of_text(&payload);
+        self.complete(Some(answer)).await;
+    }
+
+    /// A subscription without the library.
+    async fn watch(self, subscription: DirectSubscription) {
+        let mut payloads = match self.documents.watch(subscription) {
+            Ok(payloads) => payloads,
+            Err(error) => return self.fail(&[error]).await,
+        };
+        while let Some(payload) = payloads.next().await {
+            let _ = self.outgoing.send(Outgoing::Frame(self.next_of_text(&payload))).await;
+        }
+        self.complete(None).await;
+    }
+
+    /// What `next` makes of a payload that is JSON already.
+    fn next_of_text(&self, payload: &str) -> Message {
+        // Text always can be written.
+        let id = serde_json::to_string(&self.id).unwrap_or_default();
+        Message::Text(format!(r#"{{"type":"next","id":{id},"payload":{payload}}}"#).into())
     }
 
     fn next(&self, response: &Response) -> Message {

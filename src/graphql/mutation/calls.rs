@@ -24,18 +24,9 @@ impl CallMutation {
         &self,
         ctx: &Context<'_>,
         // Boxed, or every mutation would carry the room of the largest input about.
-        #[graphql(desc = "Which tool, with what arguments.")] mut input: Box<ProxyInvokeInput>,
+        #[graphql(desc = "Which tool, with what arguments.")] input: Box<ProxyInvokeInput>,
     ) -> Result<Invocation> {
-        let services = ctx.data::<Services>()?;
-        let asking = asking(ctx, input.correlation_id.take())?;
-        let dry_run = input.dry_run.unwrap_or(false);
-        let wanted = input.read("", services.proxy.rules().timeout_ms_max)?;
-        if dry_run {
-            let plan = services.proxy.plan(&asking, &wanted);
-            return Ok(Invocation::planned(services.views.current(), plan));
-        }
-        let seen = services.proxy.invoke(asking, wanted).await.map_err(error::proxy)?;
-        Ok(Invocation::new(services.views.current(), seen))
+        invoke(ctx.data()?, ctx.data()?, input).await
     }
 
     /// Call several tools, some at once; the answers are in the order of the calls.
@@ -44,9 +35,9 @@ impl CallMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The calls.")] input: ProxyInvokeBatchInput,
     ) -> Result<BatchInvocation> {
-        let services = ctx.data::<Services>()?;
+        let (services, caller) = (ctx.data::<Services>()?, ctx.data::<Caller>()?);
         let (calls, parallel, stops_on_error) = input.read(services.proxy.rules().timeout_ms_max)?;
-        let calls = calls.into_iter().map(|(named, wanted)| Ok((asking(ctx, named)?, wanted)));
+        let calls = calls.into_iter().map(|(named, wanted)| Ok((asking(caller, named)?, wanted)));
         let calls = calls.collect::<Result<Vec<_>>>()?;
         let seen = services.proxy.invoke_all(calls, parallel, stops_on_error).await.map_err(error::proxy)?;
         Ok(BatchInvocation::new(services, seen))
@@ -85,11 +76,32 @@ impl CallMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which call, and its answer.")] input: Box<CompleteInvocationInput>,
     ) -> Result<Invocation> {
-        let services = ctx.data::<Services>()?;
-        let (id, answer) = input.read()?;
-        let seen = services.proxy.complete(id, answer).map_err(error::proxy)?;
-        Ok(Invocation::new(services.views.current(), Seen { whole: None, ..seen }))
+        complete(ctx.data()?, *input)
     }
+}
+
+/// Calls a tool.
+pub(in crate::graphql) async fn invoke(
+    services: &Services,
+    caller: &Caller,
+    mut input: Box<ProxyInvokeInput>,
+) -> Result<Invocation> {
+    let asking = asking(caller, input.correlation_id.take())?;
+    let dry_run = input.dry_run.unwrap_or(false);
+    let wanted = input.read("", services.proxy.rules().timeout_ms_max)?;
+    if dry_run {
+        let plan = services.proxy.plan(&asking, &wanted);
+        return Ok(Invocation::planned(services.views.current(), plan));
+    }
+    let seen = services.proxy.invoke(asking, wanted).await.map_err(error::proxy)?;
+    Ok(Invocation::new(services.views.current(), seen))
+}
+
+/// A provider answers.
+pub(in crate::graphql) fn complete(services: &Services, input: CompleteInvocationInput) -> Result<Invocation> {
+    let (id, answer) = input.read()?;
+    let seen = services.proxy.complete(id, answer).map_err(error::proxy)?;
+    Ok(Invocation::new(services.views.current(), Seen { whole: None, ..seen }))
 }
 
 /// What came of several calls.
@@ -119,7 +131,6 @@ fn shown_to(caller: &Caller, seen: Seen) -> Seen {
     if seen.invocation.asked.caller == caller.actor.principal { seen } else { Seen { whole: None, ..seen } }
 }
 
-fn asking(ctx: &Context<'_>, given: Option<String>) -> Result<Asking> {
-    let caller = ctx.data::<Caller>()?;
+fn asking(caller: &Caller, given: Option<String>) -> Result<Asking> {
     Ok(Asking { actor: caller.actor.clone(), correlation_id: correlation_id(caller, given)? })
 }

@@ -1,6 +1,6 @@
 //! Commands as mutations: read the input, submit, answer from the first version that reflects it.
 
-mod calls;
+pub(super) mod calls;
 mod ports;
 
 use super::error;

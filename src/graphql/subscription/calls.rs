@@ -1,11 +1,13 @@
 //! Calls of tools, as their providers and callers follow them.
 
+use super::super::direct::{Writer, Written, put};
 use super::super::scalars::DateTime;
 use super::super::types::invocation::Invocation;
 use super::super::{Caller, Services, error};
 use crate::model::{InvocationId, NodeId};
 use crate::proxy::{Deliveries, Delivery, Stop};
-use async_graphql::{Context, Object, Result, SimpleObject, Subscription as GraphQlSubscription};
+use async_graphql::parser::types::SelectionSet;
+use async_graphql::{Context, Object, Result, ScalarType, SimpleObject, Subscription as GraphQlSubscription};
 use futures_util::stream::{self, Stream, StreamExt};
 use serde_json::Value;
 use uuid::Uuid;
@@ -27,14 +29,7 @@ impl CallSubscription {
         #[graphql(desc = "How many calls this listener takes at once: 1 or more; as many as its tools when absent.")]
         max_in_flight: Option<i32>,
     ) -> Result<impl Stream<Item = ToolCall> + use<>> {
-        let in_flight_max = match max_in_flight.map(u32::try_from) {
-            None => None,
-            Some(Ok(count)) if count > 0 => Some(count),
-            Some(_) => return Err(error::invalid("maxInFlight", "is not 1 or more")),
-        };
-        let deliveries: Deliveries =
-            ctx.data::<Services>()?.proxy.listen(NodeId(node_id), in_flight_max).map_err(error::proxy)?;
-        Ok(deliveries.map(ToolCall))
+        listen(ctx.data()?, node_id, max_in_flight)
     }
 
     /// Calls that this node was handed and that nobody waits for any more: it may stop working on them.
@@ -70,8 +65,33 @@ impl CallSubscription {
     }
 }
 
+/// The calls of a node.
+pub(in crate::graphql) fn listen(
+    services: &Services,
+    node_id: Uuid,
+    max_in_flight: Option<i32>,
+) -> Result<impl Stream<Item = ToolCall> + Send + use<>> {
+    let in_flight_max = match max_in_flight.map(u32::try_from) {
+        None => None,
+        Some(Ok(count)) if count > 0 => Some(count),
+        Some(_) => return Err(error::invalid("maxInFlight", "is not 1 or more")),
+    };
+    let deliveries: Deliveries = services.proxy.listen(NodeId(node_id), in_flight_max).map_err(error::proxy)?;
+    Ok(deliveries.map(ToolCall))
+}
+
 /// A call that a provider is to answer.
 pub struct ToolCall(Delivery);
+
+impl ToolCall {
+    fn id(&self) -> Uuid {
+        self.0.call.id.of_attempt(self.0.attempt).0
+    }
+
+    fn version_found(&self) -> &str {
+        self.0.call.found.as_ref().map_or("", |found| found.tool.key.version.as_str())
+    }
+}
 
 /// A call that a provider is to answer.
 #[Object]
@@ -79,7 +99,7 @@ impl ToolCall {
     /// What completeInvocation and progressInvocation call it. The invocation's own id for the first provider that is
     /// asked, another for each further one.
     async fn invocation_id(&self) -> Uuid {
-        self.0.call.id.of_attempt(self.0.attempt).0
+        self.id()
     }
     /// The tool's name.
     async fn tool(&self) -> &str {
@@ -87,7 +107,7 @@ impl ToolCall {
     }
     /// The tool's version.
     async fn version(&self) -> &str {
-        self.0.call.found.as_ref().map_or("", |found| found.tool.key.version.as_str())
+        self.version_found()
     }
     /// What it is given, checked against its input schema.
     async fn arguments(&self) -> &Value {
@@ -112,6 +132,24 @@ impl ToolCall {
     /// Which attempt at the call this is, from 1.
     async fn attempt(&self) -> u32 {
         self.0.attempt
+    }
+}
+
+impl Written for ToolCall {
+    fn writer(field: &str, _: &SelectionSet) -> Option<Writer<Self>> {
+        let write: fn(&Self, &mut Vec<u8>) = match field {
+            "invocationId" => |call, out| put(out, call.id()),
+            "tool" => |call, out| put(out, call.0.call.asked.tool.as_str()),
+            "version" => |call, out| put(out, call.version_found()),
+            "arguments" => |call, out| put(out, &*call.0.call.arguments),
+            "caller" => |call, out| put(out, &call.0.call.asked.caller),
+            "correlationId" => |call, out| put(out, call.0.call.correlation_id()),
+            "deadline" => |call, out| put(out, DateTime(call.0.call.asked.deadline()).to_value()),
+            "timeoutMs" => |call, out| put(out, call.0.call.asked.timeout_ms),
+            "attempt" => |call, out| put(out, call.0.attempt),
+            _ => return None,
+        };
+        Some(Box::new(write))
     }
 }
 

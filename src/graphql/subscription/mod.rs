@@ -1,6 +1,6 @@
 //! What can be watched.
 
-mod calls;
+pub(super) mod calls;
 mod events;
 
 use async_graphql::MergedSubscription;

@@ -1,5 +1,7 @@
 //! Calls of tools: the object, and which calls a list has.
 
+mod written;
+
 use super::super::error::{ErrorCode, earlier};
 use super::super::paging::{Connection, Key, Page, PageArgs, total};
 use super::super::scalars::DateTime;
@@ -172,6 +174,25 @@ impl Invocation {
     fn call(&self) -> &model::Invocation {
         &self.seen.invocation
     }
+
+    fn version_found(&self) -> Option<&str> {
+        let found = self.call().tool.as_ref().map(|tool| tool.version.as_str());
+        found.or(self.call().asked.version.as_deref())
+    }
+
+    fn arguments_shown(&self) -> &Value {
+        self.seen.whole.as_ref().map_or(&*self.call().asked.arguments, |whole| &*whole.arguments)
+    }
+
+    fn result_shown(&self) -> Option<&Value> {
+        let whole = self.seen.whole.as_ref().and_then(|whole| whole.result.as_ref());
+        whole.or(self.call().result.as_ref()).map(|result| &**result)
+    }
+
+    fn took_ms(&self) -> Option<f64> {
+        let micros = self.call().completed_at?.micros_since(self.call().asked.requested_at);
+        Some(micros as f64 / 1_000.0)
+    }
 }
 
 /// One call of a tool through the registry. Its caller sees arguments and result as they were for as long as memory has
@@ -193,8 +214,7 @@ impl Invocation {
     }
     /// The version that was found, else what was asked for; null where neither is.
     async fn tool_version(&self) -> Option<&str> {
-        let found = self.call().tool.as_ref().map(|tool| tool.version.as_str());
-        found.or(self.call().asked.version.as_deref())
+        self.version_found()
     }
     /// The provider that has, or had, the call: of several the last; null where there was none, or it is gone.
     async fn provider(&self) -> Option<Node> {
@@ -215,12 +235,11 @@ impl Invocation {
     }
     /// What the tool was given.
     async fn arguments(&self) -> &Value {
-        self.seen.whole.as_ref().map_or(&*self.call().asked.arguments, |whole| &*whole.arguments)
+        self.arguments_shown()
     }
     /// What the tool answered; null where it has not, or failed.
     async fn result(&self) -> Option<&Value> {
-        let whole = self.seen.whole.as_ref().and_then(|whole| whole.result.as_ref());
-        whole.or(self.call().result.as_ref()).map(|result| &**result)
+        self.result_shown()
     }
     /// Why it did not succeed; null where it did, or has not ended.
     async fn error(&self) -> Option<InvocationError> {
@@ -249,8 +268,7 @@ impl Invocation {
     }
     /// How many milliseconds it took; null while it has not ended.
     async fn duration_ms(&self) -> Option<f64> {
-        let micros = self.call().completed_at?.micros_since(self.call().asked.requested_at);
-        Some(micros as f64 / 1_000.0)
+        self.took_ms()
     }
     /// How many milliseconds it may take.
     async fn timeout_ms(&self) -> u32 {

@@ -8,14 +8,18 @@ use crate::model::{
     Version, VersionReq,
 };
 use crate::proxy::{Answer, BATCH_LEN_MAX, PARALLEL_MAX, VersionWanted, Wanted};
-use async_graphql::{InputObject, Result};
+use async_graphql::{InputObject, InputType, Result};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use uuid::Uuid;
 
+// Read by serde where no library is asked (`direct`): whatever the library would refuse must be refused by it, too.
 /// A call of a tool.
-#[derive(InputObject)]
+#[derive(InputObject, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProxyInvokeInput {
     /// The tool's name.
     pub(in crate::graphql) tool: String,
@@ -23,8 +27,10 @@ pub struct ProxyInvokeInput {
     /// absent.
     version: Option<String>,
     /// What the tool is given; checked against its input schema.
+    #[serde(deserialize_with = "not_null")]
     arguments: Value,
     /// Which of several providers. FIRST when absent, and the call is warned where there are several.
+    #[serde(default, deserialize_with = "as_the_library_does")]
     policy: Option<NodeSelection>,
     /// The only provider that will do.
     node_id: Option<Uuid>,
@@ -47,6 +53,19 @@ pub struct ProxyInvokeInput {
     /// Names this request: repeating it gives the same call, and calls nobody again. The last 10,000 calls are
     /// remembered. 1 to 255 characters.
     idempotency_key: Option<String>,
+}
+
+fn not_null<'de, D: Deserializer<'de>>(given: D) -> Result<Value, D::Error> {
+    match Value::deserialize(given)? {
+        Value::Null => Err(D::Error::custom("is null")),
+        value => Ok(value),
+    }
+}
+
+/// Serde alone would take more than the library does.
+fn as_the_library_does<'de, D: Deserializer<'de>, T: InputType>(given: D) -> Result<T, D::Error> {
+    let value = async_graphql::Value::deserialize(given)?;
+    T::parse(Some(value)).map_err(|_| D::Error::custom("does not fit its type"))
 }
 
 impl ProxyInvokeInput {
@@ -181,14 +200,18 @@ pub struct ProgressInvocationInput {
     pub(in crate::graphql) chunk: Value,
 }
 
+// Read by serde as well, as above.
 /// An answer: a result or an error.
-#[derive(InputObject)]
+#[derive(InputObject, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CompleteInvocationInput {
     /// The call, as its ToolCall names it.
     pub(in crate::graphql) invocation_id: Uuid,
     /// What the tool answers; null when absent. Checked against its output schema.
     result: Option<Value>,
     /// Why the tool failed, in the place of a result.
+    // Left to the library: those are few.
+    #[serde(skip)]
     error: Option<ToolErrorInput>,
     /// Where the provider keeps its trace of the call, in its own words: at most 1,024 characters.
     trace_log_id: Option<String>,
