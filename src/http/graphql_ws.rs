@@ -1,9 +1,9 @@
 //! GraphQL over websocket, by the graphql-transport-ws protocol
 //! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>).
 //!
-//! One task reads, one writes, each operation runs in its own. What operations send waits in one bounded queue; an
-//! operation whose answer does not fit waits, and a watcher that waits reads on from the log later: nothing piles
-//! up, and nothing is lost. Frames that wait leave in one flush.
+//! One task reads, one writes, each operation runs in its own, a call of a tool only once it has to wait. What
+//! operations send waits in one bounded queue; an operation whose answer does not fit waits, and a watcher that waits
+//! reads on from the log later: nothing piles up, and nothing is lost. Frames that wait leave in one flush.
 
 use super::Parts;
 use super::answer::coded_error;
@@ -13,7 +13,7 @@ use axum::extract::WebSocketUpgrade;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use axum::response::Response as HttpResponse;
 use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -346,7 +346,15 @@ impl Connection {
         };
         let (query, name) = (&operation.query, operation.operation_name.as_deref());
         let task = match self.parts.documents.direct(query, name, operation.variables) {
-            Some(Direct::Mutation(mutation)) => tokio::spawn(run.answer(mutation)),
+            Some(Direct::Mutation(mutation)) => {
+                // Most of it is done by the first look, where it was read: a call is on its way to its provider, and an
+                // answer needs no task at all. Others may compute for long, and would hold up the reader.
+                let mut answering = Box::pin(run.answer(mutation));
+                if (&mut answering).now_or_never().is_some() {
+                    return Ok(());
+                }
+                tokio::spawn(answering)
+            }
             Some(Direct::Subscription(subscription)) => tokio::spawn(run.watch(subscription)),
             None => tokio::spawn(run.run(Given::read(operation)?)),
         };
