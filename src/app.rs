@@ -189,7 +189,9 @@ impl App {
         if tokio::time::timeout(CALLS_WAIT, proxy.drain()).await.is_err() {
             tracing::warn!("some calls did not end in time and were given up");
         }
-        proxy.stop().await;
+        if tokio::time::timeout(STOP_WAIT, proxy.stop()).await.is_err() {
+            tracing::warn!("the last calls could not be recorded in time");
+        }
         stopping.send_replace(true);
         let finished = async {
             let _ = server.await;

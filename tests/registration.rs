@@ -119,7 +119,8 @@ async fn providers_that_disagree_are_both_kept_and_shown_until_they_agree() {
     let sides = registry.state().sides(&key);
     assert_eq!(sides.iter().map(|(_, nodes)| nodes.clone()).collect::<Vec<_>>(), [vec![a.node], vec![b.node]]);
     let state = registry.state();
-    let counts = state.tool_named(&ToolName::try_new("x").unwrap()).unwrap().definition().description.clone();
+    let counts =
+        state.tool_wanted(&ToolName::try_new("x").unwrap(), None, |_| true).unwrap().definition().description.clone();
     assert_eq!(counts.as_deref(), Some("one"), "what was said first counts");
     registry.submit(Command::Deregister { node: a.node, reason: None }).await.unwrap();
     assert!(registry.state().collisions.is_empty());

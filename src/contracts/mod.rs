@@ -12,7 +12,7 @@ mod tools;
 
 pub use canonical::canonical_hash;
 pub use document::read;
-pub use tools::{Spelling, ToolFields, define_tool, nests_too_deep};
+pub use tools::{Spelling, ToolFields, define_tool};
 
 /// The most bytes of a contract document.
 pub const DOCUMENT_LEN_MAX: usize = 1024 * 1024;

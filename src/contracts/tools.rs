@@ -1,7 +1,9 @@
 //! Tool definitions: checked, and addressed by content.
 
 use super::{Invalid, canonical_hash};
-use crate::model::{DefinitionHash, JSON_DEPTH_MAX, LIST_LEN_MAX, TEXT_LEN_MAX, ToolDefinition, ToolKey};
+use crate::model::{
+    DefinitionHash, JSON_DEPTH_MAX, LIST_LEN_MAX, TEXT_LEN_MAX, ToolDefinition, ToolKey, nests_too_deep,
+};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -116,18 +118,6 @@ pub fn define_tool(fields: ToolFields, path: &str, spelling: Spelling) -> Result
         defect,
         hash,
     }))
-}
-
-/// Whether a value nests deeper than what is stored may. Recursion ends where the answer is known.
-pub fn nests_too_deep(value: &Value) -> bool {
-    fn deeper_than(value: &Value, levels: usize) -> bool {
-        match value {
-            Value::Array(items) => levels == 0 || items.iter().any(|item| deeper_than(item, levels - 1)),
-            Value::Object(items) => levels == 0 || items.values().any(|item| deeper_than(item, levels - 1)),
-            _ => false,
-        }
-    }
-    deeper_than(value, JSON_DEPTH_MAX)
 }
 
 fn check_schema(schema: &Value) -> Result<(), String> {

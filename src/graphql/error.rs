@@ -262,7 +262,7 @@ pub(super) fn proxy(error: proxy::Error) -> Error {
             (ErrorCode::InvalidArgument, json!({ "idempotencyKey": key, "invocationId": call.0 }))
         }
         proxy::Error::TooManyChunks(_) => (ErrorCode::TooComplex, json!({})),
-        proxy::Error::Behind => (ErrorCode::Unavailable, json!({})),
+        proxy::Error::Behind | proxy::Error::Stopping => (ErrorCode::Unavailable, json!({})),
     };
     refuse(code, error.to_string(), details)
 }

@@ -75,8 +75,7 @@ impl Reading {
         version: Option<String>,
     ) -> Result<Option<Tool>> {
         let (view, proxy) = (self.view(ctx)?, &ctx.data::<Services>()?.proxy);
-        let tool = Tool::find(&view, &name, version.as_deref())?;
-        Ok(tool.filter(|tool| proxy.is_shown(&view, &tool.tool)))
+        Tool::find(&view, proxy, &name, version.as_deref())
     }
 
     /// Tools that match, best match first where words are searched, else by name, then from the lowest version.

@@ -355,7 +355,11 @@ impl Change {
             Change::PortConflict { .. } => EventKind::PortConflict,
             Change::CallInvoked { .. } => EventKind::ToolProxyInvoke,
             Change::CallAccepted { .. } => EventKind::ToolProxyAccepted,
-            Change::CallRejected { .. } => EventKind::ToolProxyRejected,
+            Change::CallRejected { error, .. } => match error.status_of_rejected() {
+                InvocationStatus::Rejected => EventKind::ToolProxyRejected,
+                InvocationStatus::TimedOut => EventKind::ToolProxyTimeout,
+                _ => EventKind::ToolProxyError,
+            },
             Change::CallEnded { ending, .. } => match ending.status {
                 InvocationStatus::Succeeded => EventKind::ToolProxyResult,
                 InvocationStatus::TimedOut => EventKind::ToolProxyTimeout,

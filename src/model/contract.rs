@@ -104,3 +104,15 @@ pub struct Contract {
     /// The whole document, parsed: nothing of it is lost, known to the registry or not.
     pub document: Arc<Value>,
 }
+
+/// Whether a value nests deeper than what is stored may. Recursion ends where the answer is known.
+pub fn nests_too_deep(value: &Value) -> bool {
+    fn deeper_than(value: &Value, levels: usize) -> bool {
+        match value {
+            Value::Array(items) => levels == 0 || items.iter().any(|item| deeper_than(item, levels - 1)),
+            Value::Object(items) => levels == 0 || items.values().any(|item| deeper_than(item, levels - 1)),
+            _ => false,
+        }
+    }
+    deeper_than(value, JSON_DEPTH_MAX)
+}

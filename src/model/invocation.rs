@@ -41,6 +41,20 @@ pub enum InvocationStatus {
 }
 
 impl InvocationStatus {
+    /// The status as the API spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            InvocationStatus::Pending => "PENDING",
+            InvocationStatus::Routed => "ROUTED",
+            InvocationStatus::Running => "RUNNING",
+            InvocationStatus::Succeeded => "SUCCEEDED",
+            InvocationStatus::Failed => "FAILED",
+            InvocationStatus::TimedOut => "TIMED_OUT",
+            InvocationStatus::Cancelled => "CANCELLED",
+            InvocationStatus::Rejected => "REJECTED",
+        }
+    }
+
     /// Whether nothing more can come.
     pub fn is_final(self) -> bool {
         self > InvocationStatus::Running
@@ -93,6 +107,7 @@ impl CallError {
         match self.code {
             CallErrorCode::ToolCancelled => InvocationStatus::Cancelled,
             CallErrorCode::ToolTimeout => InvocationStatus::TimedOut,
+            CallErrorCode::Unavailable => InvocationStatus::Failed,
             _ => InvocationStatus::Rejected,
         }
     }

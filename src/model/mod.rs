@@ -19,6 +19,7 @@ mod trust;
 pub use change::{Change, CollisionKey, ContentHash, Entry, EventKind, Origin, Thing};
 pub use contract::{
     Contract, ContractField, Dependency, DependencyKind, FIELD_DEPTH_MAX, JSON_DEPTH_MAX, LIST_LEN_MAX, TEXT_LEN_MAX,
+    nests_too_deep,
 };
 pub use id::{
     ContractHash, DefinitionHash, EventId, InvocationId, LeaseId, NodeId, RegistryId, RequesterId, Sequence, ToolId,
@@ -30,6 +31,7 @@ pub use invocation::{
 };
 pub use name::{
     ContractName, InvalidName, InvalidVersionReq, NAME_LEN_MAX, NodeName, ToolName, TopicName, Version, VersionReq,
+    VersionWanted,
 };
 pub use node::{Capabilities, Declared, ExecutionMode, Node, NodeKind, NodePort, NodeStatus, TemplateVersion};
 pub use pattern::TopicPattern;

@@ -171,6 +171,42 @@ pub struct VersionReq(semver::VersionReq);
 #[error("is no version and no range of versions such as ^1.2 or >=1.2, <2")]
 pub struct InvalidVersionReq;
 
+/// A version, or a range of versions of which the highest will do.
+#[derive(Clone, Debug)]
+pub enum VersionWanted {
+    /// This one.
+    Exactly(Version),
+    /// The highest in this range, as it was written.
+    Range(VersionReq, String),
+}
+
+impl VersionWanted {
+    /// Reads what a caller wrote; the error reads on after the name of the field it came in.
+    pub fn try_new(text: &str) -> Result<Self, String> {
+        if VersionReq::is_meant(text) {
+            let range = VersionReq::try_new(text).map_err(|error| error.to_string())?;
+            return Ok(VersionWanted::Range(range, text.to_owned()));
+        }
+        Version::try_new(text).map(VersionWanted::Exactly).map_err(|error| error.to_string())
+    }
+
+    /// Whether the version will do.
+    pub fn matches(&self, version: &Version) -> bool {
+        match self {
+            VersionWanted::Exactly(wanted) => wanted == version,
+            VersionWanted::Range(range, _) => range.matches(version),
+        }
+    }
+
+    /// What the caller wrote.
+    pub fn as_str(&self) -> &str {
+        match self {
+            VersionWanted::Exactly(version) => version.as_str(),
+            VersionWanted::Range(_, text) => text,
+        }
+    }
+}
+
 impl VersionReq {
     /// Whether a text is meant as a range: a version as it was written has none of its signs.
     pub fn is_meant(text: &str) -> bool {

@@ -1,13 +1,13 @@
 //! One call while it is in memory: from when it is asked for until its end is in the log.
 
 use super::core::Core;
-use super::providers::{Delivery, Stop};
+use super::providers::{Delivery, NotSent, Stop};
 use super::redact;
 use super::route::{Event, Moves, Route, Taken};
 use super::schemas::Compiled;
 use crate::model::{
-    Actor, Asked, CallError, CallErrorCode, Change, Ending, Invocation, InvocationId, InvocationStatus, NodeId, Time,
-    Tool, ToolDefinition, ToolTransport,
+    Actor, Asked, CallError, CallErrorCode, Change, Ending, Invocation, InvocationId, InvocationStatus, JSON_DEPTH_MAX,
+    NAME_LEN_MAX, NodeId, Time, Tool, ToolDefinition, ToolTransport, nests_too_deep,
 };
 use crate::registry::command::{Command, Request};
 use serde_json::{Value, json};
@@ -21,6 +21,9 @@ use tokio::time::Instant;
 pub const CHUNKS_MAX: usize = 10_000;
 /// How many bytes they may have together.
 pub const CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How many bytes are kept of what a tool says of its failure, and how many characters of its message.
+const DETAILS_BYTES_MAX: usize = 4_096;
 
 /// The tool that a call found.
 #[derive(Clone)]
@@ -53,6 +56,18 @@ pub struct Seen {
     pub whole: Option<Whole>,
     /// Parts of the answer, in order.
     pub chunks: Arc<[Arc<Value>]>,
+}
+
+impl Seen {
+    /// The call as everybody may see it.
+    pub fn for_others(self) -> Self {
+        Seen { whole: None, chunks: Arc::default(), ..self }
+    }
+
+    /// The call as this principal may see it.
+    pub fn shown_to(self, principal: &str) -> Self {
+        if self.invocation.asked.caller == principal { self } else { self.for_others() }
+    }
 }
 
 /// Payloads as they were.
@@ -191,6 +206,11 @@ impl Call {
         self.lock().invocation.status.is_final()
     }
 
+    /// Whether it reached no provider.
+    pub fn is_rejected(&self) -> bool {
+        self.lock().invocation.status == InvocationStatus::Rejected
+    }
+
     /// Waits for its end.
     pub async fn ended(&self) {
         // Made before looking: what ends in between wakes it.
@@ -234,10 +254,10 @@ impl Call {
     pub fn handed(self: &Arc<Self>, attempt: u32) -> bool {
         let now = self.core.now();
         let mut inner = self.lock();
-        let Some(route) = &mut inner.route else { return false };
-        let open = route.attempts().any(|known| known.number == attempt && known.ended_at.is_none());
-        if open {
+        let open = inner.is_open(attempt);
+        if let Some(route) = inner.route.as_mut().filter(|_| open) {
             route.on(now, Event::Handed(attempt));
+            tracing::trace!(call = %self.id, correlation_id = self.correlation_id(), attempt, "a provider has the call");
             self.step(inner);
         }
         open
@@ -287,7 +307,11 @@ impl Call {
     pub fn answer(self: &Arc<Self>, attempt: u32, answer: Answer) -> Taken {
         let compiled = self.found.as_ref().map(|found| &found.compiled);
         let (result, error) = match answer.outcome {
-            Err(error) => (None, Some(error)),
+            Err(error) => (None, Some(bounded(error))),
+            Ok(result) if nests_too_deep(&result) => {
+                let reason = format!("nests deeper than {JSON_DEPTH_MAX} levels");
+                (None, Some(invalid_result(&[json!({ "path": "", "message": reason })], self)))
+            }
             Ok(result) => match compiled.map_or(Ok(()), |compiled| compiled.check_result(&result)) {
                 Ok(()) => (Some(result), None),
                 Err(violations) => (None, Some(invalid_result(&violations, self))),
@@ -303,7 +327,9 @@ impl Call {
                 inner.results.extend(result.map(|result| (attempt, result)));
                 inner.invocation.trace_log_id = answer.trace_log_id;
                 inner.invocation.execution_log_url = answer.execution_log_url;
-                let wrong = error.filter(|error| error.code == CallErrorCode::ToolInvalidResult);
+                // A tool that fails works; a server that fails does not.
+                let wrong = error
+                    .filter(|error| error.code == CallErrorCode::ToolInvalidResult || error.kind.starts_with("HTTP_5"));
                 self.release(&inner, attempt, Some(wrong.as_ref().map_or(Ok(()), |wrong| Err(&*wrong.message))), now);
             }
             Taken::Late => self.record_late(&mut inner, attempt, error.is_some(), now),
@@ -318,11 +344,9 @@ impl Call {
     /// A part of the answer; false where nobody waits for it, an error where there are too many.
     pub fn progress(self: &Arc<Self>, attempt: u32, chunk: Value) -> Result<bool, String> {
         let mut inner = self.lock();
-        let mut open = inner.route.iter().flat_map(Route::attempts);
-        if !open.any(|known| known.number == attempt && known.ended_at.is_none()) {
+        if !inner.is_open(attempt) {
             return Ok(false);
         }
-        drop(open);
         let bytes = chunk.to_string().len();
         if inner.chunks.len() >= CHUNKS_MAX || inner.chunk_bytes + bytes > CHUNK_BYTES_MAX {
             return Err(format!(
@@ -342,8 +366,21 @@ impl Call {
         if inner.invocation.status.is_final() {
             return;
         }
+        let event = match event {
+            Event::Refused(attempt, error) => Event::Refused(attempt, bounded(error)),
+            Event::Lost(attempt, error) => Event::Lost(attempt, bounded(error)),
+            event => event,
+        };
         let lost = match &event {
-            Event::Refused(attempt, error) | Event::Lost(attempt, error) => Some((*attempt, error.message.clone())),
+            Event::Refused(attempt, error) | Event::Lost(attempt, error) if inner.is_open(*attempt) => {
+                tracing::info!(
+                    call = %self.id, correlation_id = self.correlation_id(), attempt, kind = error.kind,
+                    "a provider is lost, or refuses"
+                );
+                // One that has enough to do works.
+                let fault = (error.code != CallErrorCode::ToolOverloaded).then(|| error.message.clone());
+                Some((*attempt, fault))
+            }
             _ => None,
         };
         let Some(route) = &mut inner.route else {
@@ -355,9 +392,9 @@ impl Call {
             return;
         };
         let moves = route.on(now, event);
-        if let Some((attempt, cause)) = lost {
+        if let Some((attempt, fault)) = lost {
             inner.tasks.remove(&attempt);
-            self.release(&inner, attempt, Some(Err(&cause)), now);
+            self.release(&inner, attempt, fault.as_deref().map(Err), now);
         }
         self.carry_out(&mut inner, moves, now);
         self.step(inner);
@@ -390,33 +427,44 @@ impl Call {
     }
 
     fn send(self: &Arc<Self>, inner: &mut Inner, attempt: u32, node: NodeId, now: Time) -> Result<(), CallError> {
-        let gone = |kind: &str, message: &str| CallError {
-            code: CallErrorCode::ToolNoProvider,
-            retryable: true,
-            ..failure(kind, message, self)
-        };
-        let Some(found) = &self.found else { return Err(gone("NoProvider", "the tool is gone")) };
-        let offer = found.tool.offers.iter().find(|offer| offer.node == node);
-        let Some(offer) = offer else { return Err(gone("NoProvider", "the provider is gone")) };
+        let Some(found) = &self.found else { return Err(self.not_sent(NotSent::Gone)) };
+        let key = &found.tool.key;
+        // As it is now: this may be long after it was chosen.
+        let offer = self.core.offer_now(node, key, found.definition.hash, now);
+        let offer = offer.ok_or_else(|| self.not_sent(NotSent::Gone))?;
+        let in_flight_max = offer.max_in_flight.unwrap_or(self.core.rules.in_flight_max);
         if offer.transport == ToolTransport::GraphQl {
             let delivery = Delivery { call: self.clone(), attempt };
-            let sent = self.core.providers.send(node, &found.tool.key, delivery, now);
-            sent.map_err(|_| {
-                gone("ProviderGone", "the provider stopped listening, or was sent other calls, just now")
-            })?;
+            let sent = self.core.providers.send(node, key, delivery, in_flight_max, now);
+            sent.map_err(|not_sent| self.not_sent(not_sent))?;
         } else {
-            self.core.providers.take(node, &found.tool.key, now);
-            let task = self.core.call_out(self, attempt, offer);
+            let taken = self.core.providers.take(node, key, in_flight_max, now);
+            taken.map_err(|not_sent| self.not_sent(not_sent))?;
+            let task = self.core.call_out(self, attempt, &offer);
             inner.tasks.insert(attempt, task);
             inner.route.iter_mut().for_each(|route| _ = route.on(now, Event::Handed(attempt)));
         }
         self.core.know_attempt(self, attempt);
         inner.accepted = true;
         let warnings = inner.invocation.warnings.clone();
-        tracing::debug!(call = %self.id, tool = %self.asked.tool, %node, attempt, "a call is sent to its provider");
+        tracing::debug!(
+            call = %self.id, correlation_id = self.correlation_id(), tool = %self.asked.tool, %node, attempt,
+            "a call is sent to its provider"
+        );
         let tool = found.tool.key.clone();
         inner.records.push(Change::CallAccepted { call: self.id, tool, node, attempt, at: now, warnings });
         Ok(())
+    }
+
+    fn not_sent(&self, why: NotSent) -> CallError {
+        let (code, kind, message) = match why {
+            NotSent::Gone => (CallErrorCode::ToolNoProvider, "ProviderGone", "the provider left just now"),
+            NotSent::Full => {
+                (CallErrorCode::ToolOverloaded, "Overloaded", "the provider was sent other calls just now")
+            }
+            NotSent::Open => (CallErrorCode::ToolNoProvider, "Quarantined", "the provider failed too often just now"),
+        };
+        CallError { code, retryable: true, ..failure(kind, message, self) }
     }
 
     /// Nobody waits for this attempt any more.
@@ -427,10 +475,18 @@ impl Call {
             task.abort();
         }
         let timed_out = moves.end.as_ref().is_some_and(|(status, _)| *status == InvocationStatus::TimedOut);
-        self.release(inner, attempt, timed_out.then_some(Err(&*reason)), now);
+        let too_slow = timed_out && self.had_its_time();
+        self.release(inner, attempt, too_slow.then_some(Err(&*reason)), now);
         if let Some(node) = inner.node_of(attempt) {
             self.core.providers.stop(node, &Stop { call: self.id.of_attempt(attempt), reason });
         }
+    }
+
+    /// Whether the call might take as long as its tool says, or the registry does. One that its caller gave less time
+    /// says nothing of the provider.
+    fn had_its_time(&self) -> bool {
+        let of_tool = self.found.as_ref().and_then(|found| found.definition.timeout_ms);
+        self.asked.timeout_ms >= of_tool.unwrap_or(self.core.rules.timeout_ms)
     }
 
     /// The provider has one call less under way.
@@ -444,6 +500,7 @@ impl Call {
         let (Some(found), Some(node)) = (&self.found, inner.node_of(attempt)) else { return };
         let (call, tool) = (self.id, found.tool.key.clone());
         inner.invocation.attempts = inner.attempts();
+        tracing::info!(call = %call, correlation_id = self.correlation_id(), %node, attempt, "an answer came too late");
         inner.records.push(Change::CallAnsweredLate { call, tool, node, attempt, failed, at: now });
     }
 
@@ -472,12 +529,19 @@ impl Call {
         // A call that nobody was sent was not tried, whatever ended it.
         let of_rejected = || error.as_ref().map_or(InvocationStatus::Rejected, CallError::status_of_rejected);
         invocation.status = if rejected { of_rejected() } else { status };
-        invocation.error = error;
-        invocation.result = shown;
+        if rejected {
+            invocation.tool = None;
+        }
+        invocation.error = error.map(bounded);
+        // The log does not tell null from nothing.
+        invocation.result = shown.filter(|shown| !shown.is_null());
         invocation.completed_at = Some(now);
         invocation.attempts = if rejected { Vec::new() } else { attempts };
         let (status, attempts) = (invocation.status, invocation.attempts.len());
-        tracing::debug!(call = %self.id, tool = %self.asked.tool, ?status, attempts, "a call ended");
+        tracing::debug!(
+            call = %self.id, correlation_id = self.correlation_id(), tool = %self.asked.tool, status = status.as_str(),
+            attempts, "a call ended"
+        );
         let record = ending_record(invocation);
         inner.records.extend(record);
         self.core.deadlines.remove(self);
@@ -549,6 +613,11 @@ impl Inner {
         self.route.iter().flat_map(Route::attempts).cloned().collect()
     }
 
+    fn is_open(&self, attempt: u32) -> bool {
+        let mut attempts = self.route.iter().flat_map(Route::attempts);
+        attempts.any(|known| known.number == attempt && known.ended_at.is_none())
+    }
+
     fn node_of(&self, attempt: u32) -> Option<NodeId> {
         let mut attempts = self.route.iter().flat_map(Route::attempts);
         attempts.find(|known| known.number == attempt).map(|known| known.node)
@@ -595,6 +664,15 @@ fn answers_of_all(attempts: &[crate::model::Attempt], results: &HashMap<u32, Arc
         })
     });
     Value::Array(each.collect())
+}
+
+/// What a tool says of its failure, no longer than is kept of it.
+fn bounded(mut error: CallError) -> CallError {
+    let details = error.details.take().filter(|details| !details.is_null() && !nests_too_deep(details));
+    error.details = details.map(|details| Arc::unwrap_or_clone(redact::bounded(&Arc::new(details), DETAILS_BYTES_MAX)));
+    error.kind = error.kind.chars().take(NAME_LEN_MAX).collect();
+    error.message = error.message.chars().take(DETAILS_BYTES_MAX).collect();
+    error
 }
 
 pub(super) fn failure(kind: &str, message: &str, call: &Call) -> CallError {

@@ -31,7 +31,7 @@ pub enum Unfit {
         /// From when on it is tried again.
         retry_at: Option<Time>,
     },
-    /// It has as many calls as it takes.
+    /// It has as many calls as it takes: so many of them of this tool.
     Full(u32),
     /// The registry cannot call it that way.
     Unreachable(String),
@@ -58,7 +58,7 @@ impl std::fmt::Display for Unfit {
                 write!(f, "it failed too often of late ({cause})")?;
                 retry_at.map_or(Ok(()), |at| write!(f, "; it is tried again from {at}"))
             }
-            Unfit::Full(max) => write!(f, "it has {max} calls under way, which is the most it takes"),
+            Unfit::Full(max) => write!(f, "it has {max} calls of the tool under way and takes no more now"),
             Unfit::Unreachable(reason) => f.write_str(reason),
         }
     }
@@ -132,7 +132,7 @@ pub fn judge(
             return Some(Unfit::Quarantined { cause, retry_at: health.circuit.retry_at });
         }
         let is_full = health.in_flight >= in_flight_max || presence.room == Some(0);
-        is_full.then_some(Unfit::Full(in_flight_max.min(health.in_flight)))
+        is_full.then_some(Unfit::Full(health.in_flight))
     };
     Candidate { node: node.id, unfit: unfit(), in_flight: health.in_flight, in_flight_max, load: presence.load }
 }
@@ -168,6 +168,9 @@ pub fn order(
     fit.into_iter().map(|candidate| candidate.node).collect()
 }
 
+/// How many providers are named where nobody can take a call.
+const TOLD_MAX: usize = 20;
+
 /// Why nobody can take the call.
 pub fn nobody(tool: &str, candidates: &[Candidate]) -> CallError {
     let asked: Vec<&Candidate> =
@@ -185,7 +188,7 @@ pub fn nobody(tool: &str, candidates: &[Candidate]) -> CallError {
         [one] => one.unfit.as_ref().map(ToString::to_string).unwrap_or_default(),
         several => format!("none of its {} providers can take the call; the details say why", several.len()),
     };
-    let providers = asked.iter().map(
+    let providers = asked.iter().take(TOLD_MAX).map(
         |candidate| json!({ "nodeId": candidate.node.0, "reason": candidate.unfit.as_ref().map(ToString::to_string) }),
     );
     CallError {

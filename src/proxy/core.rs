@@ -8,13 +8,16 @@ use super::providers::Providers;
 use super::record::Recorder;
 use super::route::Event;
 use super::schemas::Schemas;
-use crate::model::{CallError, CallErrorCode, InvocationId, NodeId, Offer, Time, Tool, ToolTransport, TrustState};
+use crate::model::{
+    CallError, CallErrorCode, DefinitionHash, InvocationId, NodeId, NodeStatus, Offer, Time, Tool, ToolKey,
+    ToolTransport, TrustState,
+};
 use crate::registry::engine::Clock;
 use crate::registry::state::State;
 use crate::registry::view::Views;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
@@ -151,7 +154,10 @@ impl Core {
         drop(live);
         if let Some(request) = &call.asked.request {
             let name = (call.asked.caller.clone(), request.key.clone());
-            self.named.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+            let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+            if named.get(&name).is_some_and(|known| known.id == call.id) {
+                named.remove(&name);
+            }
         }
     }
 
@@ -167,6 +173,21 @@ impl Core {
         self.told.subscribe()
     }
 
+    /// What is known of every call of an undertaking, in the order in which they were asked for.
+    pub(super) fn of_undertaking(&self, correlation_id: &str) -> Vec<Seen> {
+        // Memory first: what leaves it meanwhile is in the version that is looked at then.
+        let mut all: BTreeMap<_, Seen> = BTreeMap::new();
+        let live = self.all().into_iter().filter(|call| call.correlation_id() == correlation_id);
+        let live: Vec<Seen> = live.map(|call| call.seen().for_others()).collect();
+        let state = self.views.current();
+        let stored = state.calls.all().filter(|call| *call.correlation_id == *correlation_id);
+        let stored = stored.map(|call| Seen { invocation: call.clone(), whole: None, chunks: Arc::default() });
+        for seen in stored.chain(live) {
+            all.insert((seen.invocation.asked.requested_at, seen.invocation.id), seen);
+        }
+        all.into_values().collect()
+    }
+
     /// Judges everybody who offers a tool.
     pub(super) fn candidates(&self, state: &State, tool: &Tool, wants: &Wants, now: Time) -> Vec<Candidate> {
         let judged = tool.offers.iter().filter_map(|offer| {
@@ -175,6 +196,15 @@ impl Core {
             Some(judge(wants, node, offer, &known, self.unreachable(offer), now))
         });
         judged.collect()
+    }
+
+    /// A node's offer of a tool, where calls may still be sent to it that were checked against this definition.
+    pub(super) fn offer_now(&self, node: NodeId, tool: &ToolKey, hash: DefinitionHash, now: Time) -> Option<Offer> {
+        let state = self.views.current();
+        state.node(node).filter(|node| node.status == NodeStatus::Online)?;
+        let mut offers = state.tools.get(tool)?.offers.iter();
+        let offer = offers.find(|offer| offer.node == node && offer.definition.hash == hash)?;
+        offer.expires_at.is_none_or(|at| at > now).then(|| offer.clone())
     }
 
     /// Why the registry cannot call this provider, as far as its registration tells.
@@ -209,11 +239,6 @@ impl Core {
         };
         tokio::spawn(calling).abort_handle()
     }
-
-    /// What is known of a node as a provider of a tool.
-    pub(super) fn look(&self, node: NodeId, tool: &crate::model::ToolKey) -> (super::Presence, super::Health) {
-        self.providers.look(node, tool)
-    }
 }
 
 /// What came of a call that the registry made itself.
@@ -225,8 +250,16 @@ fn settle(call: &Arc<Call>, attempt: u32, answered: Result<serde_json::Value, Fa
         Err(Failure::Tool { code, message, details, retryable }) => {
             Err(failed(CallErrorCode::ToolFailed, code, message, details, retryable))
         }
+        // Its clock and the call's own end at the same instant.
+        Err(Failure::NotStarted { kind: "Timeout", .. } | Failure::Unknown { kind: "Timeout", .. }) => {
+            return call.time_is_up();
+        }
         Err(Failure::NotStarted { kind, message }) => {
-            let error = failed(CallErrorCode::ToolNoProvider, kind.to_owned(), message, None, true);
+            let code = match kind {
+                "ProviderOverloaded" => CallErrorCode::ToolOverloaded,
+                _ => CallErrorCode::ToolNoProvider,
+            };
+            let error = failed(code, kind.to_owned(), message, None, true);
             return call.on(Event::Refused(attempt, error));
         }
         Err(Failure::Unknown { kind, message }) => {

@@ -15,6 +15,7 @@ mod providers;
 mod record;
 mod redact;
 mod route;
+mod routing;
 mod schemas;
 mod service;
 
@@ -23,4 +24,4 @@ pub use choose::{Candidate, Unfit};
 pub use circuit::{Circuit, CircuitState};
 pub use core::Rules;
 pub use providers::{Deliveries, Delivery, Health, Presence, Stop};
-pub use service::{Asking, BATCH_LEN_MAX, Error, Invoked, PARALLEL_MAX, Plan, Proxy, VersionWanted, Wanted};
+pub use service::{Asking, BATCH_LEN_MAX, Error, Invoked, PARALLEL_MAX, Plan, Proxy, Wanted};

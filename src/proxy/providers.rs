@@ -18,6 +18,20 @@ pub struct Delivery {
     pub attempt: u32,
 }
 
+/// How many calls wait for a listener that does not read, those among them that nobody waits for any more.
+const WAITING_MAX: usize = 1_024;
+
+/// Why a call cannot be sent to a provider just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotSent {
+    /// It does not listen any more.
+    Gone,
+    /// It has as many calls as it takes.
+    Full,
+    /// It failed too often of late.
+    Open,
+}
+
 /// A provider need not go on with a call.
 #[derive(Clone, Debug)]
 pub struct Stop {
@@ -52,15 +66,14 @@ struct Provider {
     listeners: Vec<Listener>,
     /// The listener whose turn it is.
     turn: usize,
-    stops: Vec<mpsc::UnboundedSender<Stop>>,
+    stops: Vec<mpsc::Sender<Stop>>,
     tools: HashMap<ToolKey, Health>,
     load: Option<f64>,
 }
 
 struct Listener {
     number: u64,
-    /// Bounded by `room_max`: nothing is sent that is not counted as under way.
-    calls: mpsc::UnboundedSender<Delivery>,
+    calls: mpsc::Sender<Delivery>,
     under_way: HashMap<InvocationId, (Weak<Call>, u32)>,
     room_max: u32,
 }
@@ -86,8 +99,8 @@ impl Providers {
     }
 
     /// Has a node's calls sent to a new listener, so many at once at most.
-    pub fn listen(self: &Arc<Self>, node: NodeId, room_max: u32) -> (Listening, mpsc::UnboundedReceiver<Delivery>) {
-        let (calls, waiting) = mpsc::unbounded_channel();
+    pub fn listen(self: &Arc<Self>, node: NodeId, room_max: u32) -> (Listening, mpsc::Receiver<Delivery>) {
+        let (calls, waiting) = mpsc::channel(WAITING_MAX);
         let number = self.listeners_ever.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let listener = Listener { number, calls, under_way: HashMap::new(), room_max };
         self.nodes().entry(node).or_default().listeners.push(listener);
@@ -95,8 +108,8 @@ impl Providers {
     }
 
     /// Tells which calls of a node nobody waits for any more, from now on.
-    pub fn stops(&self, node: NodeId) -> mpsc::UnboundedReceiver<Stop> {
-        let (told, waiting) = mpsc::unbounded_channel();
+    pub fn stops(&self, node: NodeId) -> mpsc::Receiver<Stop> {
+        let (told, waiting) = mpsc::channel(WAITING_MAX);
         let mut nodes = self.nodes();
         let provider = nodes.entry(node).or_default();
         provider.stops.retain(|stops| !stops.is_closed());
@@ -104,26 +117,41 @@ impl Providers {
         waiting
     }
 
-    /// Sends a call to one of the node's listeners; gives it back where none has room.
-    pub fn send(&self, node: NodeId, tool: &ToolKey, delivery: Delivery, now: Time) -> Result<(), Delivery> {
+    /// Sends a call to one of the node's listeners, where it has fewer than so many under way.
+    pub fn send(
+        &self,
+        node: NodeId,
+        tool: &ToolKey,
+        delivery: Delivery,
+        in_flight_max: u32,
+        now: Time,
+    ) -> Result<(), NotSent> {
         let mut nodes = self.nodes();
-        let Some(provider) = nodes.get_mut(&node) else { return Err(delivery) };
+        let provider = nodes.get_mut(&node).ok_or(NotSent::Gone)?;
+        check(provider, tool, in_flight_max, now)?;
         let count = provider.listeners.len();
         let turn = (0..count).map(|step| (provider.turn + step) % count).find(|at| provider.listeners[*at].room() > 0);
-        let Some(turn) = turn else { return Err(delivery) };
+        let turn = turn.ok_or(if count == 0 { NotSent::Gone } else { NotSent::Full })?;
         provider.turn = turn + 1;
         let listener = &mut provider.listeners[turn];
         let id = delivery.call.id.of_attempt(delivery.attempt);
         let known = (Arc::downgrade(&delivery.call), delivery.attempt);
-        listener.calls.send(delivery).map_err(|refused| refused.0)?;
+        listener.calls.try_send(delivery).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => NotSent::Full,
+            mpsc::error::TrySendError::Closed(_) => NotSent::Gone,
+        })?;
         listener.under_way.insert(id, known);
         take(provider, tool, now);
         Ok(())
     }
 
-    /// A call that does not go by a listener is sent.
-    pub fn take(&self, node: NodeId, tool: &ToolKey, now: Time) {
-        take(self.nodes().entry(node).or_default(), tool, now);
+    /// A call that does not go by a listener is sent, where the provider has fewer than so many under way.
+    pub fn take(&self, node: NodeId, tool: &ToolKey, in_flight_max: u32, now: Time) -> Result<(), NotSent> {
+        let mut nodes = self.nodes();
+        let provider = nodes.entry(node).or_default();
+        check(provider, tool, in_flight_max, now)?;
+        take(provider, tool, now);
+        Ok(())
     }
 
     /// A call is no longer under way: what became of it says how the provider does; `None` where it says nothing.
@@ -152,7 +180,10 @@ impl Providers {
     /// Tells a node that nobody waits for a call.
     pub fn stop(&self, node: NodeId, stop: &Stop) {
         if let Some(provider) = self.nodes().get_mut(&node) {
-            provider.stops.retain(|stops| stops.send(stop.clone()).is_ok());
+            // Where a reader has so many unread, one more is lost: it works on what nobody waits for.
+            provider
+                .stops
+                .retain(|stops| !matches!(stops.try_send(stop.clone()), Err(mpsc::error::TrySendError::Closed(_))));
         }
     }
 
@@ -169,6 +200,15 @@ impl Providers {
         let room = connected.then(|| provider.listeners.iter().map(Listener::room).fold(0, u32::saturating_add));
         let presence = Presence { connected, room, load: provider.load };
         (presence, provider.tools.get(tool).cloned().unwrap_or_default())
+    }
+}
+
+/// Judged again at the moment of sending: others may have been quicker.
+fn check(provider: &Provider, tool: &ToolKey, in_flight_max: u32, now: Time) -> Result<(), NotSent> {
+    match provider.tools.get(tool) {
+        Some(health) if health.in_flight >= in_flight_max => Err(NotSent::Full),
+        Some(health) if !health.circuit.admits(now) => Err(NotSent::Open),
+        _ => Ok(()),
     }
 }
 
@@ -216,12 +256,12 @@ impl Drop for Listening {
 
 /// The calls of a node, one after the other; ends with the registry.
 pub struct Deliveries {
-    waiting: mpsc::UnboundedReceiver<Delivery>,
+    waiting: mpsc::Receiver<Delivery>,
     _listening: Listening,
 }
 
 impl Deliveries {
-    pub(super) fn new(listening: Listening, waiting: mpsc::UnboundedReceiver<Delivery>) -> Self {
+    pub(super) fn new(listening: Listening, waiting: mpsc::Receiver<Delivery>) -> Self {
         Deliveries { waiting, _listening: listening }
     }
 }

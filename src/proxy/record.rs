@@ -17,6 +17,9 @@ const AT_ONCE_MAX: usize = 4_096;
 /// How long until a write that failed is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// The round after which none comes: the log takes nothing more.
+const ENDED: u64 = u64::MAX;
+
 #[derive(Default)]
 struct Queue {
     calls: Vec<Arc<Call>>,
@@ -52,7 +55,7 @@ impl Recorder {
 
     /// Whether so much waits that no more should be begun.
     pub fn is_full(&self) -> bool {
-        self.queue().calls.len() >= WAITING_MAX
+        self.queue().calls.len() >= WAITING_MAX || *self.written.borrow() == ENDED
     }
 
     /// A call has something to record.
@@ -75,11 +78,12 @@ impl Recorder {
     pub async fn flush(&self) {
         let round = {
             let queue = self.queue();
-            // What was taken before is in the round that is being written, what waits in the next.
-            if queue.calls.is_empty() && queue.others.is_empty() { queue.round } else { queue.round + 1 }
+            // What was taken before is in the round that is being written, what waits in the next ones.
+            let rounds = queue.calls.len().div_ceil(AT_ONCE_MAX).max(usize::from(!queue.others.is_empty()));
+            queue.round + rounds as u64
         };
         self.urgent.notify_one();
-        // Ends as well with the registry.
+        // Ends as well with the log.
         let _ = self.written.subscribe().wait_for(|written| *written >= round).await;
     }
 
@@ -109,7 +113,11 @@ impl Recorder {
             loop {
                 match handle.record(requests.clone()).await {
                     Ok(()) => break,
-                    Err(Error::Stopped) => return,
+                    Err(Error::Stopped | Error::Halted(_)) => {
+                        // Whoever waits for the log waits no more, and no new call is taken.
+                        self.written.send_replace(ENDED);
+                        return;
+                    }
                     Err(error) => {
                         tracing::error!(error = &error as &dyn std::error::Error, "calls could not be recorded");
                         tokio::time::sleep(PAUSE).await;

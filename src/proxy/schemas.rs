@@ -22,24 +22,24 @@ pub struct Compiled {
 
 struct Side {
     schema: Value,
-    validator: Validator,
+    /// `None` where the schema does not compile: that is the definition's defect, which keeps calls away from it.
+    validator: Option<Validator>,
     has_secrets: bool,
 }
 
 impl Side {
-    /// What does not compile is the definition's defect, which keeps calls away from it: taken for absent here.
     fn compile(schema: Option<&Value>) -> Option<Self> {
         let schema = schema?.clone();
-        let validator = jsonschema::draft202012::new(&schema).ok()?;
+        let validator = jsonschema::draft202012::new(&schema).ok();
         let has_secrets = redact::has_secrets(&schema);
         Some(Side { schema, validator, has_secrets })
     }
 
     fn check(&self, value: &Value) -> Result<(), Vec<Value>> {
-        if self.validator.is_valid(value) {
+        let Some(validator) = self.validator.as_ref().filter(|validator| !validator.is_valid(value)) else {
             return Ok(());
-        }
-        let errors = self.validator.iter_errors(value).take(VIOLATIONS_MAX);
+        };
+        let errors = validator.iter_errors(value).take(VIOLATIONS_MAX);
         Err(errors.map(|error| self.violation(&error)).collect())
     }
 
@@ -49,7 +49,7 @@ impl Side {
         let keyword = place.rsplit('/').next().unwrap_or_default();
         let expected = self.schema.pointer(place).map(|expected| format!("{keyword}: {}", excerpt(expected)));
         let mut violation = json!({
-            "path": error.instance_path().as_str(),
+            "path": cut(error.instance_path().as_str()),
             "expected": expected.unwrap_or_else(|| keyword.to_owned()),
         });
         // A value that does not fit may be a secret in the wrong place.
@@ -63,7 +63,12 @@ impl Side {
     }
 
     fn shown(&self, value: &Arc<Value>) -> Arc<Value> {
-        if self.has_secrets { Arc::new(redact::redacted(&self.schema, value)) } else { value.clone() }
+        match (&self.validator, self.has_secrets) {
+            // What it keeps secret cannot be told.
+            (None, _) => redact::hidden(),
+            (Some(_), true) => Arc::new(redact::redacted(&self.schema, value)),
+            (Some(_), false) => value.clone(),
+        }
     }
 }
 

@@ -1,16 +1,16 @@
 //! The way to calls, for the doors.
 
-use super::call::{Answer, Call, Found, Seen, Way};
-use super::choose::{Candidate, Wants, nobody, order};
+use super::call::{Answer, Call, Found, Seen};
+use super::choose::Candidate;
 use super::core::{Core, Rules};
 use super::outbound::Outbound;
 use super::providers::{Deliveries, Health, Presence, Stop};
 use super::redact;
 use super::route::Taken;
-use super::schemas::sentence;
+use super::routing::{has_trusted, unknown, why};
 use crate::model::{
     Actor, Asked, CallError, CallErrorCode, Change, Invocation, InvocationId, InvocationStatus, NodeId, NodeSelection,
-    Offer, RequestKey, Time, Tool, ToolKey, ToolName, TrustState, Version, VersionReq,
+    Offer, RequestKey, Time, Tool, ToolKey, ToolName, VersionWanted,
 };
 use crate::registry::command::{Command, Request};
 use crate::registry::engine::{Clock, Handle};
@@ -18,7 +18,7 @@ use crate::registry::refusal::Refusal;
 use crate::registry::state::State;
 use crate::registry::view::Views;
 use futures_util::stream::{self, Stream, StreamExt};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -33,8 +33,6 @@ pub const BATCH_LEN_MAX: usize = 1_000;
 pub const PARALLEL_MAX: usize = 64;
 /// How many calls of a batch are made at once where its caller does not say.
 const PARALLEL: usize = 8;
-/// How many other providers are tried where the caller does not say.
-const FAILOVERS: u32 = 2;
 /// How long a call that is to be in the log before it is sent waits for that.
 const RECORDED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -45,24 +43,6 @@ pub struct Asking {
     pub actor: Actor,
     /// What the caller calls the whole undertaking.
     pub correlation_id: Option<String>,
-}
-
-/// A version, or a range of versions of which the highest will do.
-#[derive(Clone, Debug)]
-pub enum VersionWanted {
-    /// This one.
-    Exactly(Version),
-    /// The highest in this range, as it was written.
-    Range(VersionReq, String),
-}
-
-impl VersionWanted {
-    fn as_text(&self) -> &str {
-        match self {
-            VersionWanted::Exactly(version) => version.as_str(),
-            VersionWanted::Range(_, text) => text,
-        }
-    }
 }
 
 /// A call as it is asked for.
@@ -139,6 +119,9 @@ pub enum Error {
     /// Too many parts of an answer.
     #[error("{0}: answer with completeInvocation")]
     TooManyChunks(String),
+    /// The registry is about to stop.
+    #[error("the registry is shutting down and takes no new calls: try again when it is back")]
+    Stopping,
     /// The log does not keep up.
     #[error("the registry's log does not keep up with the calls: try again later")]
     Behind,
@@ -208,47 +191,43 @@ impl Proxy {
         calls: Vec<(Asking, Wanted)>,
         parallel: Option<usize>,
         stops_on_error: bool,
-    ) -> Result<Vec<Seen>, Error> {
+    ) -> Vec<Seen> {
         let failed = &AtomicBool::new(false);
         let each = calls.into_iter().map(|(asking, wanted)| async move {
             if stops_on_error && failed.load(Ordering::SeqCst) {
-                return Ok(self.unmade(&asking, &wanted));
+                return self.unmade(&asking, &wanted, stopped_before());
             }
-            let seen = self.invoke(asking, wanted).await?;
+            let seen = match self.invoke(asking.clone(), wanted.clone()).await {
+                Ok(seen) => seen,
+                Err(error) => self.unmade(&asking, &wanted, refused(&error)),
+            };
             let status = seen.invocation.status;
             if status.is_final() && status != InvocationStatus::Succeeded {
                 failed.store(true, Ordering::SeqCst);
             }
-            Ok(seen)
+            seen
         });
         let parallel = parallel.unwrap_or(PARALLEL).clamp(1, PARALLEL_MAX);
-        let answers: Vec<Result<Seen, Error>> = stream::iter(each).buffered(parallel).collect().await;
-        answers.into_iter().collect()
+        stream::iter(each).buffered(parallel).collect().await
     }
 
-    /// A call of a batch that was stopped before it.
-    fn unmade(&self, asking: &Asking, wanted: &Wanted) -> Seen {
+    /// A call of a batch that was not made.
+    fn unmade(&self, asking: &Asking, wanted: &Wanted, error: CallError) -> Seen {
         let now = self.core.now();
         let mut invocation = self.invocation(asking, wanted, None, now);
-        invocation.status = InvocationStatus::Cancelled;
+        invocation.status = error.status_of_rejected();
         invocation.completed_at = Some(now);
-        invocation.error = Some(CallError {
-            code: CallErrorCode::ToolCancelled,
-            kind: "Cancelled".to_owned(),
-            message: "an earlier call of the batch failed, and this one was not made".to_owned(),
-            details: None,
-            retryable: true,
-        });
+        invocation.error = Some(error);
         Seen { invocation: Arc::new(invocation), whole: None, chunks: Arc::default() }
     }
 
     /// Says who would get a call, and makes none.
     pub fn plan(&self, asking: &Asking, wanted: &Wanted) -> Plan {
         let (now, state) = (self.core.now(), self.core.views.current());
-        let found = self.find(&state, wanted);
+        let found = self.core.find_tool(&state, wanted);
         let mut invocation = self.invocation(asking, wanted, found.as_ref(), now);
         let chosen = match &found {
-            Some(found) => self.choose(&state, found, wanted, now),
+            Some(found) => self.core.choose(&state, found, wanted, now),
             None => Err((unknown(wanted), Vec::new())),
         };
         let (provider, reason, candidates) = match chosen {
@@ -273,11 +252,14 @@ impl Proxy {
     }
 
     async fn begin(&self, asking: Asking, wanted: Wanted) -> Result<Begun, Error> {
-        if self.core.recorder.is_full() || self.stopping.load(Ordering::SeqCst) {
+        if self.stopping.load(Ordering::SeqCst) {
+            return Err(Error::Stopping);
+        }
+        if self.core.recorder.is_full() {
             return Err(Error::Behind);
         }
         let (now, state) = (self.core.now(), self.core.views.current());
-        let found = self.find(&state, &wanted);
+        let found = self.core.find_tool(&state, &wanted);
         let invocation = self.invocation(&asking, &wanted, found.as_ref(), now);
         let deadline = Instant::now() + Duration::from_millis(u64::from(invocation.asked.timeout_ms));
         let who = (asking.actor, asking.correlation_id);
@@ -288,36 +270,43 @@ impl Proxy {
             return Ok(before);
         }
         self.core.add(&call);
-        tracing::debug!(call = %call.id, tool = %wanted.tool, caller = %call.asked.caller, "a tool is called");
-        // What outlives the caller's wait is promised only once it is in the log.
+        tracing::debug!(
+            call = %call.id, correlation_id = call.correlation_id(), tool = %wanted.tool, caller = call.asked.caller,
+            "a tool is called"
+        );
         if wanted.request.is_some() || !wanted.waits {
-            let recorded = tokio::time::timeout(RECORDED_WITHIN, call.recorded()).await;
-            if recorded.is_err() {
-                call.cancel();
-                return Err(Error::Behind);
-            }
+            self.route_once_recorded(&call, wanted).await;
+        } else {
+            self.core.route(&state, &call, &wanted, now);
         }
-        self.route(&state, &call, &wanted, now);
         Ok(Begun::Live(call))
     }
 
-    /// Sends a call its way, or turns it away.
-    fn route(&self, state: &State, call: &Arc<Call>, wanted: &Wanted, now: Time) {
-        let Some(found) = &call.found else { return call.reject(unknown(wanted)) };
-        match self.choose(state, found, wanted, now) {
-            Ok((way, _)) => call.begin(way),
-            Err((error, _)) => {
-                tracing::info!(call = %call.id, tool = %wanted.tool, reason = %error.message, "a call is turned away");
-                call.reject(error);
+    /// What outlives the caller's wait is promised only once it is in the log. A task of its own sees to it: a caller who
+    /// leaves meanwhile leaves a call that goes its way.
+    async fn route_once_recorded(&self, call: &Arc<Call>, wanted: Wanted) {
+        let (core, call) = (self.core.clone(), call.clone());
+        let routing = tokio::spawn(async move {
+            let is_recorded = tokio::select! {
+                recorded = tokio::time::timeout(RECORDED_WITHIN, call.recorded()) => recorded.is_ok(),
+                // Its time is up already.
+                () = call.ended() => true,
+            };
+            match is_recorded {
+                true => core.route(&core.views.current(), &call, &wanted, core.now()),
+                false => call.reject(not_recorded()),
             }
-        }
+        });
+        // A task that panicked has said so; its call ends by its deadline.
+        let _ = routing.await;
     }
 
     /// The call that was made under this name before; remembers this one where there is none.
     fn made_before(&self, call: &Arc<Call>, request: &RequestKey) -> Result<Option<Begun>, Error> {
         let name = (call.asked.caller.clone(), request.key.clone());
         let mut named = self.core.named.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(live) = named.get(&name) {
+        // One that was turned away may be made again.
+        if let Some(live) = named.get(&name).filter(|live| !live.is_rejected()) {
             return same_request(live.id, &live.asked, request).map(|()| Some(Begun::Live(live.clone())));
         }
         // Looked at under the lock: a call leaves memory only after the version that has it is there.
@@ -336,11 +325,11 @@ impl Proxy {
         let timeout_ms = wanted.timeout_ms.or(of_tool).unwrap_or(rules.timeout_ms).min(rules.timeout_ms_max);
         let shown = match found {
             Some(found) => found.compiled.shown_arguments(&wanted.arguments),
-            None => wanted.arguments.clone(),
+            None => redact::hidden(),
         };
         let asked = Asked {
             tool: wanted.tool.clone(),
-            version: wanted.version.as_ref().map(|version| version.as_text().to_owned()),
+            version: wanted.version.as_ref().map(|version| version.as_str().to_owned()),
             node: wanted.node,
             policy: wanted.policy,
             arguments: redact::bounded(&shown, rules.record_bytes_max),
@@ -355,77 +344,17 @@ impl Proxy {
         Invocation::new(id, Arc::new(asked), correlation_id)
     }
 
-    fn find(&self, state: &State, wanted: &Wanted) -> Option<Found> {
-        let tool = match &wanted.version {
-            None => state.tool_named(&wanted.tool),
-            Some(VersionWanted::Range(range, _)) => state.tool_fitting(&wanted.tool, range),
-            Some(VersionWanted::Exactly(version)) => {
-                state.tools.get(&ToolKey { name: wanted.tool.clone(), version: version.clone() })
-            }
-        };
-        // What nobody may call is not there.
-        let tool = tool.filter(|tool| self.is_shown(state, tool))?;
-        // The word of the node that the call names counts, else that of the earliest who could take it.
-        let named = tool.offers.iter().find(|offer| Some(offer.node) == wanted.node);
-        let definition = named.map_or_else(|| state.definition_of(tool), |offer| &offer.definition);
-        let compiled = self.core.schemas.of(definition);
-        Some(Found { tool: tool.clone(), definition: definition.clone(), compiled })
-    }
-
     /// Whether a tool has a provider that is trusted as far as this registry wants; others are neither listed nor
     /// called.
     pub fn is_shown(&self, state: &State, tool: &Tool) -> bool {
-        let least = self.core.rules.least_trust;
-        let trusted = |offer: &Offer| state.node(offer.node).is_some_and(|node| node.trust.state() >= least);
-        least == TrustState::Untrusted || tool.offers.iter().any(trusted)
-    }
-
-    fn choose(
-        &self,
-        state: &State,
-        found: &Found,
-        wanted: &Wanted,
-        now: Time,
-    ) -> Result<(Way, Vec<Candidate>), (CallError, Vec<Candidate>)> {
-        let trust = if wanted.trusted_only { TrustState::Trusted } else { TrustState::Untrusted };
-        let wants = Wants {
-            node: wanted.node,
-            trust: trust.max(self.core.rules.least_trust),
-            definition: found.definition.hash,
-            in_flight_max: self.core.rules.in_flight_max,
-        };
-        let candidates = self.core.candidates(state, &found.tool, &wants, now);
-        if let Err(violations) = found.compiled.check_arguments(&wanted.arguments) {
-            return Err((invalid_arguments(&found.definition.key, &violations), candidates));
-        }
-        let policy = wanted.policy.unwrap_or(NodeSelection::First);
-        let turns = matches!(policy, NodeSelection::RoundRobin | NodeSelection::LeastLoaded);
-        let turn = if turns { self.core.turn() } else { 0 };
-        let in_order = order(&candidates, policy, turn, |below| fastrand::usize(..below));
-        if in_order.is_empty() {
-            return Err((nobody(wanted.tool.as_str(), &candidates), candidates));
-        }
-        let mut warnings = Vec::new();
-        if in_order.len() > 1 && wanted.policy.is_none() && wanted.node.is_none() {
-            warnings.push(format!(
-                "{} providers could take this call, and it names no policy: the first one got it",
-                in_order.len()
-            ));
-        }
-        let way = Way {
-            candidates: in_order,
-            all: policy == NodeSelection::All,
-            failovers_max: wanted.failovers_max.unwrap_or(FAILOVERS),
-            warnings,
-        };
-        Ok((way, candidates))
+        has_trusted(state, tool, self.core.rules.least_trust)
     }
 
     /// A call by its id, as its caller sees it, or as everybody does; from a version of the registry where memory does
     /// not have it.
     pub fn seen(&self, id: InvocationId, state: &State, principal: &str) -> Option<Seen> {
         let seen = self.seen_in(id, state, false)?;
-        Some(if seen.invocation.asked.caller == principal { seen } else { Seen { whole: None, ..seen } })
+        Some(seen.shown_to(principal))
     }
 
     fn seen_in(&self, id: InvocationId, state: &State, is_stored: bool) -> Option<Seen> {
@@ -443,7 +372,7 @@ impl Proxy {
 
     /// Every call whose end the log does not have yet.
     pub fn under_way(&self) -> Vec<Seen> {
-        self.core.all().into_iter().map(|call| Seen { whole: None, ..call.seen() }).collect()
+        self.core.all().into_iter().map(|call| call.seen().for_others()).collect()
     }
 
     /// Waits until what is known of calls now is in the log.
@@ -517,7 +446,7 @@ impl Proxy {
     }
 
     /// Which calls of a node nobody waits for any more, from now on.
-    pub fn stops(&self, node: NodeId) -> Result<mpsc::UnboundedReceiver<Stop>, Error> {
+    pub fn stops(&self, node: NodeId) -> Result<mpsc::Receiver<Stop>, Error> {
         self.check_node(node)?;
         Ok(self.core.providers.stops(node))
     }
@@ -536,7 +465,7 @@ impl Proxy {
 
     /// What is known of a node as a provider of a tool.
     pub fn look(&self, node: NodeId, tool: &ToolKey) -> (Presence, Health) {
-        self.core.look(node, tool)
+        self.core.providers.look(node, tool)
     }
 
     /// A call's life: as it is now, then at each step, up to its end.
@@ -559,9 +488,7 @@ impl Proxy {
                 steps.changed().await.ok()?;
                 let seen = call.seen();
                 let ended = seen.invocation.status.is_final();
-                let is_callers = seen.invocation.asked.caller == principal;
-                let seen = if is_callers { seen } else { Seen { whole: None, ..seen } };
-                Some((seen, (!ended).then_some((call, steps))))
+                Some((seen.shown_to(&principal), (!ended).then_some((call, steps))))
             }
         });
         Ok(following.right_stream())
@@ -570,20 +497,19 @@ impl Proxy {
     /// The steps of every call of one undertaking, from now on, after what is known of it now.
     pub fn follow_all(&self, correlation_id: String) -> impl Stream<Item = Seen> + Send + use<> {
         let steps = self.core.steps();
-        let known = self.of_undertaking(&correlation_id);
+        let known = self.core.of_undertaking(&correlation_id);
         let core = self.core.clone();
         let live = stream::unfold((steps, core, correlation_id), |(mut steps, core, correlation_id)| async move {
             loop {
                 match steps.recv().await {
                     Ok(call) if call.correlation_id() == correlation_id => {
-                        let seen = Seen { whole: None, ..call.seen() };
+                        let seen = call.seen().for_others();
                         return Some((vec![seen], (steps, core, correlation_id)));
                     }
                     Ok(_) => {}
                     // Too much happened: all of the undertaking's calls are shown as they are now.
                     Err(broadcast::error::RecvError::Lagged(_)) => {
-                        let all = core.all().into_iter().filter(|call| call.correlation_id() == correlation_id);
-                        let all = all.map(|call| Seen { whole: None, ..call.seen() }).collect();
+                        let all = core.of_undertaking(&correlation_id);
                         return Some((all, (steps, core, correlation_id)));
                     }
                     Err(broadcast::error::RecvError::Closed) => return None,
@@ -591,17 +517,6 @@ impl Proxy {
             }
         });
         stream::iter(known).chain(live.flat_map(stream::iter))
-    }
-
-    fn of_undertaking(&self, correlation_id: &str) -> Vec<Seen> {
-        let state = self.core.views.current();
-        let live = self.under_way();
-        let stored = state.calls.all().filter(|call| !live.iter().any(|live| live.invocation.id == call.id));
-        let stored = stored.map(|call| Seen { invocation: call.clone(), whole: None, chunks: Arc::default() });
-        let all = live.iter().cloned().chain(stored).filter(|seen| *seen.invocation.correlation_id == *correlation_id);
-        let mut all: Vec<Seen> = all.collect();
-        all.sort_by_key(|seen| (seen.invocation.asked.requested_at, seen.invocation.id));
-        all
     }
 
     /// Takes no new calls, and waits for those under way.
@@ -631,51 +546,45 @@ impl Proxy {
     }
 }
 
+/// Why a call of a batch was not made where an earlier one failed.
+fn stopped_before() -> CallError {
+    CallError {
+        code: CallErrorCode::ToolCancelled,
+        kind: "Cancelled".to_owned(),
+        message: "an earlier call of the batch failed, and this one was not made".to_owned(),
+        details: None,
+        retryable: true,
+    }
+}
+
+/// Why a call of a batch was not made where the registry refused it.
+fn refused(error: &Error) -> CallError {
+    let (code, kind) = match error {
+        Error::RequestReused { .. } => (CallErrorCode::ToolInvalidArguments, "IdempotencyKeyReused"),
+        _ => (CallErrorCode::Unavailable, "Unavailable"),
+    };
+    let retryable = code == CallErrorCode::Unavailable;
+    CallError { code, kind: kind.to_owned(), message: error.to_string(), details: None, retryable }
+}
+
+/// Why a call was not made that was to be in the log first.
+fn not_recorded() -> CallError {
+    CallError {
+        code: CallErrorCode::Unavailable,
+        kind: "NotRecorded".to_owned(),
+        message: "the registry's log does not keep up, and the call was not made: try again later, under a new \
+                  idempotencyKey where it had one"
+            .to_owned(),
+        details: None,
+        retryable: true,
+    }
+}
+
 /// Refuses where a name was used for another request.
 fn same_request(call: InvocationId, asked: &Asked, request: &RequestKey) -> Result<(), Error> {
     match asked.request.as_ref().is_some_and(|before| before.asked == request.asked) {
         true => Ok(()),
         false => Err(Error::RequestReused { key: request.key.clone(), call }),
-    }
-}
-
-fn unknown(wanted: &Wanted) -> CallError {
-    let version = wanted.version.as_ref().map(|version| format!(" in version {}", version.as_text()));
-    CallError {
-        code: CallErrorCode::ToolNotFound,
-        kind: "NotFound".to_owned(),
-        message: format!(
-            "no tool {}{} is registered: search with tools(filter: {{search: …}})",
-            wanted.tool,
-            version.unwrap_or_default()
-        ),
-        details: None,
-        retryable: false,
-    }
-}
-
-fn invalid_arguments(tool: &ToolKey, violations: &[Value]) -> CallError {
-    let ToolKey { name, version } = tool;
-    CallError {
-        code: CallErrorCode::ToolInvalidArguments,
-        kind: "InvalidArguments".to_owned(),
-        message: format!("the arguments do not fit {name} {version}: {}", sentence(violations)),
-        details: Some(json!({ "tool": name.as_str(), "version": version.as_str(), "violations": violations })),
-        retryable: false,
-    }
-}
-
-/// Why the first of the candidates gets the call.
-fn why(wanted: &Wanted, candidates: &[Candidate]) -> String {
-    let fit = candidates.iter().filter(|candidate| candidate.unfit.is_none()).count();
-    match (wanted.node, wanted.policy, fit) {
-        (Some(_), ..) => "the call names it".to_owned(),
-        (_, _, 1) => "it is the only one that can take the call".to_owned(),
-        (_, None | Some(NodeSelection::First), _) => format!("of {fit} that can, it has offered the tool the longest"),
-        (_, Some(NodeSelection::RoundRobin), _) => format!("of {fit} that can, it is its turn"),
-        (_, Some(NodeSelection::LeastLoaded), _) => format!("of {fit} that can, it has the least to do"),
-        (_, Some(NodeSelection::Random), _) => format!("of {fit} that can, it was drawn"),
-        (_, Some(NodeSelection::All), _) => format!("all {fit} that can get the call"),
     }
 }
 

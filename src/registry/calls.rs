@@ -40,7 +40,7 @@ impl Calls {
         Some((call, attempt.number))
     }
 
-    /// The call that this caller made under this name.
+    /// The call that this caller made under this name; one that was turned away does not count.
     pub fn of_request(&self, caller: &str, key: &str) -> Option<&Arc<Invocation>> {
         self.get(*self.requests.get(&(caller.into(), key.into()))?)
     }
@@ -81,10 +81,13 @@ impl Calls {
         } else {
             self.open.insert(place, id);
         }
-        for attempt in call.attempts.iter().skip(1) {
+        for attempt in call.attempts.iter().filter(|attempt| attempt.number > 1) {
             self.attempts.insert(id.of_attempt(attempt.number), id);
         }
-        if let Some(RequestKey { key, .. }) = &call.asked.request {
+        if call.status == InvocationStatus::Rejected {
+            // Nobody was asked: the same request may be made again under its name.
+            self.forget_request(&call);
+        } else if let Some(RequestKey { key, .. }) = &call.asked.request {
             self.requests.insert((call.asked.caller.as_str().into(), key.as_str().into()), id);
         }
         self.by_id.insert(id, (call, place));
@@ -106,14 +109,17 @@ impl Calls {
     fn forget(&mut self, id: InvocationId) {
         self.unplace(id);
         let Some((call, _)) = self.by_id.remove(&id) else { return };
-        for attempt in call.attempts.iter().skip(1) {
+        for attempt in call.attempts.iter().filter(|attempt| attempt.number > 1) {
             self.attempts.remove(&id.of_attempt(attempt.number));
         }
-        if let Some(RequestKey { key, .. }) = &call.asked.request {
-            let request = (call.asked.caller.as_str().into(), key.as_str().into());
-            if self.requests.get(&request) == Some(&id) {
-                self.requests.remove(&request);
-            }
+        self.forget_request(&call);
+    }
+
+    fn forget_request(&mut self, call: &Invocation) {
+        let Some(RequestKey { key, .. }) = &call.asked.request else { return };
+        let request = (call.asked.caller.as_str().into(), key.as_str().into());
+        if self.requests.get(&request) == Some(&call.id) {
+            self.requests.remove(&request);
         }
     }
 

@@ -9,7 +9,7 @@ use super::words::Words;
 use crate::model::{
     CollisionKey, ContentHash, Contract, ContractHash, ContractName, DependencyKind, LeaseId, Node, NodeId, NodeName,
     NodeStatus, Offer, Sequence, Thing, Time, Tool, ToolDefinition, ToolId, ToolKey, ToolName, TopicName, Version,
-    VersionReq,
+    VersionWanted,
 };
 use imbl::{HashMap, OrdMap, OrdSet};
 use std::sync::Arc;
@@ -141,25 +141,33 @@ impl State {
         self.tools.range(from..).take_while(|(key, _)| key.name == *name).map(|(_, tool)| tool).collect()
     }
 
-    /// The tool that a call by name alone means: the highest release, else the highest version there is. One whose
-    /// definition has a defect hides no other.
-    pub fn tool_named(&self, name: &ToolName) -> Option<&Arc<Tool>> {
-        let versions = self.tool_versions(name).into_iter();
-        versions.max_by_key(|tool| (tool.is_sound(), tool.key.version.is_release()))
+    /// The tool that a caller means who says this of its version, among those that `fits` lets through: of several the
+    /// highest, and without a word of the version the highest release, else the highest. One whose definition has a
+    /// defect hides no other.
+    pub fn tool_wanted(
+        &self,
+        name: &ToolName,
+        version: Option<&VersionWanted>,
+        fits: impl Fn(&Tool) -> bool,
+    ) -> Option<&Arc<Tool>> {
+        if let Some(VersionWanted::Exactly(version)) = version {
+            let key = ToolKey { name: name.clone(), version: version.clone() };
+            return self.tools.get(&key).filter(|tool| fits(tool));
+        }
+        let wanted = |tool: &&Arc<Tool>| version.is_none_or(|version| version.matches(&tool.key.version)) && fits(tool);
+        let versions = self.tool_versions(name).into_iter().filter(wanted);
+        versions.max_by_key(|tool| (tool.is_sound(), version.is_some() || tool.key.version.is_release()))
     }
 
-    /// The definition that calls of a tool are checked against: the earliest offer's of those whose node is ONLINE and
-    /// that have no defect, else the earliest without a defect. A provider that is gone hides nobody.
+    /// The definition that calls of a tool are checked against: of offers without a defect that of the most trusted node
+    /// that is ONLINE, else that of the most trusted; among equals the earliest. A provider that is gone, or that nobody
+    /// trusts, hides nobody.
     pub fn definition_of<'a>(&self, tool: &'a Tool) -> &'a Arc<ToolDefinition> {
-        let online = |offer: &&Offer| self.node(offer.node).is_some_and(|node| node.status == NodeStatus::Online);
+        let rank =
+            |offer: &&Offer| self.node(offer.node).map(|node| (node.status == NodeStatus::Online, node.trust.state()));
         let sound = tool.offers.iter().filter(|offer| offer.definition.defect.is_none());
-        sound.into_iter().find(online).map_or_else(|| tool.definition(), |offer| &offer.definition)
-    }
-
-    /// The highest version of a tool that will do. One whose definition has a defect hides no other.
-    pub fn tool_fitting(&self, name: &ToolName, range: &VersionReq) -> Option<&Arc<Tool>> {
-        let versions = self.tool_versions(name).into_iter();
-        versions.filter(|tool| range.matches(&tool.key.version)).max_by_key(|tool| tool.is_sound())
+        // The last of equals is the greatest: from behind, that is the earliest.
+        sound.rev().max_by_key(rank).map_or_else(|| tool.definition(), |offer| &offer.definition)
     }
 
     /// How many nodes have this status.

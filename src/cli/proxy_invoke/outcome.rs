@@ -110,7 +110,9 @@ fn advice(code: &str, invocation: &Value) -> Option<String> {
             format!("\"onex describe-tool {tool}\" shows who offers it; without --trusted-only others are called, too")
         }
         "TOOL_NO_PROVIDER" => format!("\"onex describe-tool {tool}\" shows who offers it, and what keeps calls away"),
-        "TOOL_OVERLOADED" => "try again in a moment, or with --policy least-loaded".to_owned(),
+        "TOOL_OVERLOADED" => {
+            "try again in a moment; where several offer it, --policy least-loaded finds one with room".to_owned()
+        }
         "UNAVAILABLE" if !list(invocation, "/attempts").is_empty() => {
             "whether it was done is unknown: try again where doing it twice does no harm".to_owned()
         }

@@ -6,7 +6,7 @@ use super::super::types::invoke::{
 };
 use super::super::{Caller, Services, error};
 use super::correlation_id;
-use crate::contracts::nests_too_deep;
+use crate::model::nests_too_deep;
 use crate::model::{InvocationId, InvocationStatus, JSON_DEPTH_MAX};
 use crate::proxy::{Asking, Seen};
 use async_graphql::{Context, Object, Result, SimpleObject};
@@ -39,7 +39,7 @@ impl CallMutation {
         let (calls, parallel, stops_on_error) = input.read(services.proxy.rules().timeout_ms_max)?;
         let calls = calls.into_iter().map(|(named, wanted)| Ok((asking(caller, named)?, wanted)));
         let calls = calls.collect::<Result<Vec<_>>>()?;
-        let seen = services.proxy.invoke_all(calls, parallel, stops_on_error).await.map_err(error::proxy)?;
+        let seen = services.proxy.invoke_all(calls, parallel, stops_on_error).await;
         Ok(BatchInvocation::new(services, seen))
     }
 
@@ -52,7 +52,7 @@ impl CallMutation {
     ) -> Result<Invocation> {
         let (services, caller) = (ctx.data::<Services>()?, ctx.data::<Caller>()?);
         let seen = services.proxy.cancel(input.id()).map_err(error::proxy)?;
-        Ok(Invocation::new(services.views.current(), shown_to(caller, seen)))
+        Ok(Invocation::new(services.views.current(), seen.shown_to(&caller.actor.principal)))
     }
 
     /// A provider gives a part of its answer. Where nobody waits for it any more, the answer's status says so.
@@ -66,7 +66,7 @@ impl CallMutation {
             return Err(error::invalid("chunk", format!("nests deeper than {JSON_DEPTH_MAX} levels")));
         }
         let seen = services.proxy.progress(InvocationId(input.invocation_id), input.chunk).map_err(error::proxy)?;
-        Ok(Invocation::new(services.views.current(), Seen { whole: None, ..seen }))
+        Ok(Invocation::new(services.views.current(), seen.for_others()))
     }
 
     /// A provider answers: with a result, or with the tool's failure. What comes too late is discarded and recorded as
@@ -101,7 +101,7 @@ pub(in crate::graphql) async fn invoke(
 pub(in crate::graphql) fn complete(services: &Services, input: CompleteInvocationInput) -> Result<Invocation> {
     let (id, answer) = input.read()?;
     let seen = services.proxy.complete(id, answer).map_err(error::proxy)?;
-    Ok(Invocation::new(services.views.current(), Seen { whole: None, ..seen }))
+    Ok(Invocation::new(services.views.current(), seen.for_others()))
 }
 
 /// What came of several calls.
@@ -125,10 +125,6 @@ impl BatchInvocation {
         let invocations = seen.into_iter().map(|seen| Invocation::new(view.clone(), seen)).collect();
         BatchInvocation { invocations, succeeded, failed }
     }
-}
-
-fn shown_to(caller: &Caller, seen: Seen) -> Seen {
-    if seen.invocation.asked.caller == caller.actor.principal { seen } else { Seen { whole: None, ..seen } }
 }
 
 fn asking(caller: &Caller, given: Option<String>) -> Result<Asking> {

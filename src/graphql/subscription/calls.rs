@@ -32,7 +32,7 @@ impl CallSubscription {
         listen(ctx.data()?, node_id, max_in_flight)
     }
 
-    /// Calls that this node was handed and that nobody waits for any more: it may stop working on them.
+    /// Calls that this node was sent and that nobody waits for any more: it may stop working on those that it has.
     async fn tool_cancellations(
         &self,
         ctx: &Context<'_>,

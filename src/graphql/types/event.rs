@@ -668,7 +668,7 @@ fn call_metadata(change: &Change) -> Value {
         }),
         Change::CallEnded { call, tool, node, ending } => json!({
             "invocationId": call.0, "tool": tool.name.as_str(), "version": tool.version.as_str(), "nodeId": node.0,
-            "status": format!("{:?}", ending.status), "result": ending.result.as_deref(),
+            "status": ending.status.as_str(), "result": ending.result.as_deref(),
             "error": ending.error.as_ref().map(error_metadata), "attempts": ending.attempts.len(),
             "at": ending.at.to_string(), "late": false,
         }),

@@ -204,7 +204,7 @@ impl Invocation {
     async fn id(&self) -> Uuid {
         self.call().id.0
     }
-    /// The tool that was found; null where there was none, or it is gone.
+    /// The tool that was called; null where the call reached no provider, or the tool is gone.
     async fn tool(&self) -> Option<Tool> {
         Tool::by_key(&self.view, self.call().tool.as_ref()?)
     }
@@ -307,17 +307,27 @@ impl Invocation {
         let filter = Filter {
             kinds: EventKind::OF_CALLS.to_vec(),
             correlation_id: Some(self.call().correlation_id.to_string()),
+            tool: Some(self.call().asked.tool.to_string()),
             since: Some(self.call().asked.requested_at),
             ..Filter::default()
         };
-        let upto = views.current().sequence;
+        let (upto, id) = (views.current().sequence, self.call().id);
         let found = history::blocking(views, move |views| {
-            let after = views.log().pruned_upto()?;
-            views.log().find(&filter, Range { after, upto, backward: false, limit: EVENTS_MAX })
+            let (mut after, mut of_call) = (views.log().pruned_upto()?, Vec::new());
+            // The undertaking may have many calls.
+            loop {
+                let page = Range { after, upto, backward: false, limit: EVENTS_MAX };
+                let found = views.log().find(&filter, page)?;
+                let (is_last, last) = (found.len() < EVENTS_MAX, found.last().map(|record| record.sequence));
+                of_call.extend(found.into_iter().filter(|record| record.change.call() == Some(id)));
+                after = last.unwrap_or(upto);
+                if is_last || of_call.len() >= EVENTS_MAX {
+                    return Ok(of_call);
+                }
+            }
         });
-        let id = self.call().id;
-        let of_call = found.await?.into_iter().filter(|record| record.change.call() == Some(id));
-        Ok(of_call.filter_map(|record| RegistryEvent::of(Arc::new(record), views)).collect())
+        let events = found.await?.into_iter();
+        Ok(events.filter_map(|record| RegistryEvent::of(Arc::new(record), views)).collect())
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::super::error::invalid;
 use super::invocation::NodeSelection;
-use crate::contracts::nests_too_deep;
+use crate::model::nests_too_deep;
 use crate::model::{
     CallError, CallErrorCode, InvocationId, JSON_DEPTH_MAX, NAME_LEN_MAX, NodeId, RequestKey, TEXT_LEN_MAX, ToolName,
-    Version, VersionReq,
+    VersionWanted,
 };
-use crate::proxy::{Answer, BATCH_LEN_MAX, PARALLEL_MAX, VersionWanted, Wanted};
+use crate::proxy::{Answer, BATCH_LEN_MAX, PARALLEL_MAX, Wanted};
 use async_graphql::{InputObject, InputType, Result};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -50,8 +50,8 @@ pub struct ProxyInvokeInput {
     wait: Option<bool>,
     /// What the caller calls the whole undertaking; travels with the call and with every change.
     pub(in crate::graphql) correlation_id: Option<String>,
-    /// Names this request: repeating it gives the same call, and calls nobody again. The last 10,000 calls are
-    /// remembered. 1 to 255 characters.
+    /// Names this request: repeating it gives the same call, and calls nobody again; one that was REJECTED may be made
+    /// again. The last 10,000 calls are remembered. 1 to 255 characters.
     idempotency_key: Option<String>,
 }
 
@@ -73,17 +73,8 @@ impl ProxyInvokeInput {
     pub(in crate::graphql) fn read(self, path: &str, timeout_ms_max: u32) -> Result<Wanted> {
         let field = |name: &str| format!("{path}{name}");
         let tool = ToolName::try_new(&self.tool).map_err(|error| invalid(&field("tool"), error))?;
-        let version = match self.version {
-            None => None,
-            Some(text) if VersionReq::is_meant(&text) => {
-                let range = VersionReq::try_new(&text).map_err(|error| invalid(&field("version"), error))?;
-                Some(VersionWanted::Range(range, text))
-            }
-            Some(text) => {
-                let version = Version::try_new(&text).map_err(|error| invalid(&field("version"), error))?;
-                Some(VersionWanted::Exactly(version))
-            }
-        };
+        let version = self.version.as_deref().map(VersionWanted::try_new).transpose();
+        let version = version.map_err(|error| invalid(&field("version"), error))?;
         if nests_too_deep(&self.arguments) {
             return Err(invalid(&field("arguments"), format!("nests deeper than {JSON_DEPTH_MAX} levels")));
         }
@@ -124,13 +115,9 @@ impl ProxyInvokeInput {
 
 /// What is asked, as a hash. How long to wait for it, and whether, is not part of it.
 fn fingerprint(wanted: &Wanted) -> [u8; 32] {
-    let version = wanted.version.as_ref().map(|version| match version {
-        VersionWanted::Exactly(version) => version.as_str(),
-        VersionWanted::Range(_, text) => text,
-    });
     let asked = json!({
         "tool": wanted.tool.as_str(),
-        "version": version,
+        "version": wanted.version.as_ref().map(VersionWanted::as_str),
         "arguments": *wanted.arguments,
         "policy": wanted.policy.map(|policy| format!("{policy:?}")),
         "node": wanted.node.map(|node| node.0),

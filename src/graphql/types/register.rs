@@ -161,7 +161,7 @@ fn metadata(value: Value) -> Result<Arc<Value>> {
     if !value.is_object() {
         return Err(invalid("metadata", "is no JSON object"));
     }
-    if contracts::nests_too_deep(&value) {
+    if model::nests_too_deep(&value) {
         return Err(invalid("metadata", format!("nests deeper than {JSON_DEPTH_MAX} levels")));
     }
     let length = value.to_string().len();

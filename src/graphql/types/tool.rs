@@ -6,7 +6,7 @@ use super::super::scalars::DateTime;
 use super::super::{Services, View};
 use super::contract::Contract;
 use super::node::Node;
-use crate::model::{self, NodeId, OfferSource, ToolKey, ToolName, TrustState, Version, VersionReq};
+use crate::model::{self, NodeId, OfferSource, ToolKey, ToolName, TrustState, VersionWanted};
 use crate::proxy::{self, Health, Presence, Proxy};
 use crate::registry::state::State;
 use async_graphql::{Context, Enum, InputObject, Object, Result, SimpleObject};
@@ -49,26 +49,22 @@ impl Tool {
     }
 
     /// The tool of this name: in this version, else the highest release, else the highest version.
-    pub(in crate::graphql) fn find(view: &View, name: &str, version: Option<&str>) -> Result<Option<Tool>> {
+    pub(in crate::graphql) fn find(
+        view: &View,
+        proxy: &Proxy,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<Option<Tool>> {
         let Ok(name) = ToolName::try_new(name) else { return Ok(None) };
-        let tool = match version {
-            None => view.tool_named(&name),
-            Some(range) if VersionReq::is_meant(range) => {
-                let range = VersionReq::try_new(range).map_err(|error| invalid("version", error))?;
-                view.tool_fitting(&name, &range)
-            }
-            Some(version) => {
-                let version = Version::try_new(version).map_err(|error| invalid("version", error))?;
-                view.tools.get(&ToolKey { name, version })
-            }
-        };
+        let version = version.map(VersionWanted::try_new).transpose().map_err(|error| invalid("version", error))?;
+        let tool = view.tool_wanted(&name, version.as_ref(), |tool| proxy.is_shown(view, tool));
         Ok(tool.map(|tool| Tool { view: view.clone(), tool: tool.clone() }))
     }
 }
 
 /// Something that can be called by name and version, offered by one node or several. Where providers disagree on what
-/// it promises, the word of the earliest that is ONLINE counts, and calls go to those who agree; see
-/// contractCollisions.
+/// it promises, the word of the most trusted that is ONLINE counts, among equals of the earliest, and calls go to those who
+/// agree; see contractCollisions.
 #[Object]
 impl Tool {
     /// The same for the same name and version, everywhere.
@@ -372,10 +368,22 @@ pub struct ToolFilter {
     has_provider: Option<bool>,
     /// With a name that matches: * is any characters, ? is one; in the same case.
     name_pattern: Option<String>,
+    /// In this version, or in a range of versions such as ^1.2.
+    version: Option<String>,
 }
 
 impl ToolFilter {
-    fn matcher(&self, proxy: &Arc<Proxy>) -> impl Fn(&State, &model::Tool) -> bool + Send + Sync + 'static {
+    /// What the filter says of versions.
+    fn versions(&self) -> Result<Option<VersionWanted>> {
+        let wanted = self.version.as_deref().map(VersionWanted::try_new).transpose();
+        wanted.map_err(|error| invalid("version", error))
+    }
+
+    fn matcher(
+        &self,
+        proxy: &Arc<Proxy>,
+        versions: Option<VersionWanted>,
+    ) -> impl Fn(&State, &model::Tool) -> bool + Send + Sync + 'static {
         let proxy = proxy.clone();
         let (tag, node) = (self.tag.clone(), self.node_id.map(NodeId));
         let (trusted_only, has_provider) = (self.trusted_only.unwrap_or(false), self.has_provider);
@@ -390,6 +398,7 @@ impl ToolFilter {
                 && has_provider
                     .is_none_or(|wanted| any_provider(|node| node.status == model::NodeStatus::Online) == wanted)
                 && pattern.as_ref().is_none_or(|pattern| pattern.matches(tool.key.name.as_str()))
+                && versions.as_ref().is_none_or(|wanted| wanted.matches(&tool.key.version))
                 && proxy.is_shown(state, tool)
         }
     }
@@ -402,6 +411,7 @@ impl ToolFilter {
             && !self.trusted_only.unwrap_or(false)
             && self.has_provider.is_none()
             && self.name_pattern.is_none()
+            && self.version.is_none()
     }
 }
 
@@ -413,11 +423,12 @@ pub(in crate::graphql) fn list(
     filter: ToolFilter,
     args: &PageArgs,
 ) -> Result<Connection<Tool>> {
-    let matches = filter.matcher(proxy);
+    let versions = filter.versions()?;
+    let matches = filter.matcher(proxy, versions.clone());
     let object = |tool: &Arc<model::Tool>| Tool { view: view.clone(), tool: tool.clone() };
     if let Some(words) = &filter.search {
         let page: Page<Rank> = args.page()?;
-        let total = count(view, proxy, filter.clone());
+        let total = count(view, proxy, versions, filter.clone());
         let Some(bounds) = page.bounds() else { return Ok(page.take(std::iter::empty(), total)) };
         let mut ranked: BTreeMap<Rank, Tool> = BTreeMap::new();
         for (id, score) in view.tool_words.search(words) {
@@ -431,19 +442,19 @@ pub(in crate::graphql) fn list(
         return Ok(page.take(ranked.range(bounds).map(|(rank, tool)| (rank.clone(), tool.clone())), total));
     }
     let page: Page<ToolKey> = args.page()?;
-    let total = count(view, proxy, filter);
+    let total = count(view, proxy, versions, filter);
     let Some(bounds) = page.bounds() else { return Ok(page.take(std::iter::empty(), total)) };
     let walk = view.tools.range(bounds).filter(|(_, tool)| matches(view, tool));
     Ok(page.take(walk.map(|(key, tool)| (key.clone(), object(tool))), total))
 }
 
-fn count(view: &View, proxy: &Arc<Proxy>, filter: ToolFilter) -> Total {
+fn count(view: &View, proxy: &Arc<Proxy>, versions: Option<VersionWanted>, filter: ToolFilter) -> Total {
     let (view, proxy) = (view.clone(), proxy.clone());
     total(move || {
         if filter.is_everything(&proxy) {
             return view.tools.len();
         }
-        let matches = filter.matcher(&proxy);
+        let matches = filter.matcher(&proxy, versions.clone());
         match &filter.search {
             None => view.tools.values().filter(|tool| matches(&view, tool)).count(),
             Some(words) => {

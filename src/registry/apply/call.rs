@@ -2,7 +2,8 @@
 
 use super::Place;
 use crate::model::{
-    Asked, Attempt, CallError, Ending, Invocation, InvocationId, InvocationStatus, LastCall, NodeId, Time, ToolKey,
+    Asked, Attempt, CallError, CallErrorCode, Ending, Invocation, InvocationId, InvocationStatus, LastCall, NodeId,
+    NodeSelection, Time, ToolKey,
 };
 use crate::registry::state::State;
 use std::sync::Arc;
@@ -68,9 +69,8 @@ pub(super) fn ended(state: &mut State, place: Place, id: InvocationId, tool: &To
         call.trace_log_id = ending.trace_log_id.clone();
         call.execution_log_url = ending.execution_log_url.clone();
     });
-    // A call that its caller took back says nothing of the tool.
-    let Some(call) = state.calls.get(id).cloned().filter(|_| ended && ending.status != InvocationStatus::Cancelled)
-    else {
+    // A call that its caller took back, or that the registry gave up, says nothing of the tool.
+    let Some(call) = state.calls.get(id).cloned().filter(|_| ended && !given_up(ending)) else {
         return;
     };
     let last = |from: Time, at: Time, result: &Option<Arc<serde_json::Value>>| LastCall {
@@ -85,13 +85,27 @@ pub(super) fn ended(state: &mut State, place: Place, id: InvocationId, tool: &To
         let call = last(call.asked.requested_at, ending.at, &ending.result);
         state.calls.count_for_tool(tool, |stats| stats.add(ending.status, call));
     }
-    for attempt in &ending.attempts {
+    for attempt in ending.attempts.iter().filter(|attempt| says_something(attempt)) {
         if state.nodes.contains_key(&attempt.node) {
-            let result = if attempt.outcome == InvocationStatus::Succeeded { ending.result.clone() } else { None };
+            // Where all were asked, the result is what all of them answered.
+            let is_its_own =
+                attempt.outcome == InvocationStatus::Succeeded && call.asked.policy != Some(NodeSelection::All);
+            let result = ending.result.clone().filter(|_| is_its_own);
             let call = last(attempt.started_at, attempt.ended_at.unwrap_or(ending.at), &result);
             state.calls.count_for_node(attempt.node, |stats| stats.add(attempt.outcome, call));
         }
     }
+}
+
+fn given_up(ending: &Ending) -> bool {
+    let by_registry = ending.error.as_ref().is_some_and(|error| error.code == CallErrorCode::Unavailable);
+    by_registry || ending.status == InvocationStatus::Cancelled
+}
+
+/// Whether an attempt says something of its node: one that the node was never sent does not.
+fn says_something(attempt: &Attempt) -> bool {
+    let never_sent = [CallErrorCode::ToolNoProvider, CallErrorCode::ToolOverloaded];
+    attempt.error.as_ref().is_none_or(|error| !never_sent.contains(&error.code))
 }
 
 pub(super) fn answered_late(state: &mut State, place: Place, id: InvocationId, node: NodeId, attempt: u32, at: Time) {

@@ -18,17 +18,13 @@ pub(super) fn end_interrupted(state: &State, now: Time, id: InvocationId) -> Dec
 }
 
 fn interrupted(call: &Arc<Invocation>, now: Time) -> Change {
-    let began = call.attempts.last().is_some();
     let error = CallError {
         code: CallErrorCode::Unavailable,
         kind: "RegistryRestarted".to_owned(),
-        message: match began {
-            true => "the registry was restarted while a provider had the call: whether it was carried out is not known",
-            false => "the registry was restarted before a provider had the call: it was not carried out",
-        }
-        .to_owned(),
+        // Also where the log has no provider: it may have been sent in the moment before the end.
+        message: "the registry was restarted before the call ended: whether it was carried out is not known".to_owned(),
         details: None,
-        retryable: !began || call.asked.idempotent,
+        retryable: call.asked.idempotent,
     };
     let (Some(tool), Some(node)) = (call.tool.clone(), call.provider()) else {
         return Change::CallRejected { call: call.id, tool: call.asked.tool.clone(), error, at: now };
