@@ -113,7 +113,9 @@ fn advice(code: &str, invocation: &Value) -> Option<String> {
         "TOOL_OVERLOADED" => {
             "try again in a moment; where several offer it, --policy least-loaded finds one with room".to_owned()
         }
-        "UNAVAILABLE" if !list(invocation, "/attempts").is_empty() => {
+        "UNAVAILABLE"
+            if !list(invocation, "/attempts").is_empty() || invocation["error"]["type"] == "RegistryRestarted" =>
+        {
             "whether it was done is unknown: try again where doing it twice does no harm".to_owned()
         }
         "UNAVAILABLE" => "try again in a moment".to_owned(),
