@@ -55,12 +55,10 @@ fn registration(number: usize) -> Command {
             version: Version::try_new("1.0.0").expect("a version"),
         };
         let fields = ToolFields {
-            key,
             description: Some(format!("Does what a {word} needs, number {tool}")),
             tags: vec![word.to_owned()],
             input_schema: Some(json!({"type": "object", "properties": {"text": {"type": "string"}}})),
-            output_schema: None,
-            error_codes: Vec::new(),
+            ..ToolFields::named(key)
         };
         let definition = contracts::define_tool(fields, "tool", Spelling::Api).expect("a tool");
         OfferedTool { definition, transport: Default::default(), endpoint: None, ttl: None, max_in_flight: None }
@@ -79,15 +77,22 @@ struct Registry {
     _directory: TempDir,
 }
 
-fn start(directory: &Path) -> (Engine, Services) {
+/// `runtime` is what calls of tools run on.
+fn start(directory: &Path, runtime: &Runtime) -> (Engine, Services) {
+    let _entered = runtime.enter();
     let log = SqliteLog::open(directory, "a benchmark", RegistryId(Uuid::from_u128(1))).expect("a log");
     let upkeep = upkeep::Options { snapshot_every: u64::MAX, retain_seconds: None };
     let clock: Arc<dyn Clock> = Arc::new(Wall);
     let engine = Engine::start(Arc::new(log), clock.clone(), &Options::default(), upkeep).expect("an engine");
     let rules = onex::config::Ports::default().rules().unwrap();
     let ports = onex::ports::Ports::new(engine.handle(), engine.views().clone(), clock.clone(), rules);
+    let calls = onex::config::Calls::default();
+    let outbound = onex::proxy::outbound::Outbound::try_new(calls.policy().unwrap()).expect("an HTTP client");
+    let proxy =
+        onex::proxy::Proxy::start(engine.handle(), engine.views().clone(), clock.clone(), calls.rules(), outbound);
     let services = Services {
         ports: Arc::new(ports),
+        proxy: Arc::new(proxy),
         handle: engine.handle(),
         views: engine.views().clone(),
         started_at: clock.now(),
@@ -101,7 +106,7 @@ fn build(count: usize) -> Registry {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let directory = tempfile::tempdir().expect("a folder");
-    let (engine, services) = start(directory.path());
+    let (engine, services) = start(directory.path(), &runtime);
     let begun = Instant::now();
     runtime.block_on(async {
         let numbers = Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -130,7 +135,7 @@ fn build(count: usize) -> Registry {
     runtime.block_on(async { tokio::task::spawn_blocking(move || engine.stop()).await.expect("stopped") });
 
     let (started, bytes) = measure_start(directory.path());
-    let (engine, services) = start(directory.path());
+    let (engine, services) = start(directory.path(), &runtime);
     println!(
         "{count} nodes, {} tools: registered in {:.1} s ({:.0} a second); started from the snapshot in {:.2} s; then it \
          holds {:.1} kB a node, its tools and contract with it",
@@ -204,8 +209,9 @@ fn three_hops_downstream(bencher: Bencher<'_, '_>, count: usize) {
 
 fn main() {
     if let Some(directory) = std::env::var_os(START_IN) {
+        let runtime = Runtime::new().expect("a runtime");
         let (before, begun) = (resident_bytes(), Instant::now());
-        let _started = start(Path::new(&directory));
+        let _started = start(Path::new(&directory), &runtime);
         let seconds = begun.elapsed().as_secs_f64();
         println!("{seconds} {}", resident_bytes().saturating_sub(before));
         return;

@@ -9,8 +9,8 @@ use crate::model::{Actor, Band, RegistryId, Time};
 use crate::ports::Ports;
 #[cfg(target_os = "linux")]
 use crate::ports::{portserver::PortServer, process};
+use crate::proxy::Proxy;
 use crate::proxy::outbound::Outbound;
-use crate::proxy::{Proxy, Rules as CallRules};
 use crate::registry::command::{Command, Request};
 use crate::registry::engine::{self, Clock, Engine};
 use crate::registry::pool::Rules;
@@ -269,14 +269,7 @@ fn start_proxy(config: &Config, engine: &Engine, clock: Arc<dyn Clock>) -> Resul
     let setting = |setting, reason| StartError::Setting { setting, reason };
     let policy = calls.policy().map_err(|(name, reason)| setting(name, reason))?;
     let outbound = Outbound::try_new(policy).map_err(|error| setting("calls", error.to_string()))?;
-    let rules = CallRules {
-        timeout_ms: calls.timeout_ms,
-        timeout_ms_max: calls.timeout_ms_max,
-        in_flight_max: calls.max_in_flight,
-        record_bytes_max: calls.record_bytes_max,
-        least_trust: calls.least_trust.into(),
-    };
-    Ok(Proxy::start(engine.handle(), engine.views().clone(), clock, rules, outbound))
+    Ok(Proxy::start(engine.handle(), engine.views().clone(), clock, calls.rules(), outbound))
 }
 
 /// Refuses a new name for this machine while numbers of it are leased under the old one: they would be given again.

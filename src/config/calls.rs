@@ -1,4 +1,5 @@
 use crate::model::TrustState;
+use crate::proxy::Rules;
 use crate::proxy::outbound::{Allowed, Policy};
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +73,17 @@ impl Calls {
             return Err(("calls.timeout_ms", "is more than calls.timeout_ms_max".to_owned()));
         }
         self.policy().map(drop)
+    }
+
+    /// How calls are made.
+    pub fn rules(&self) -> Rules {
+        Rules {
+            timeout_ms: self.timeout_ms,
+            timeout_ms_max: self.timeout_ms_max,
+            in_flight_max: self.max_in_flight,
+            record_bytes_max: self.record_bytes_max,
+            least_trust: self.least_trust.into(),
+        }
     }
 
     /// What may be called at an endpoint; what is wrong, with the setting's name, where the settings cannot be.
