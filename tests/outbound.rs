@@ -1,5 +1,7 @@
 //! Calls by MCP over streamable HTTP, to the reference server.
 
+use crate::calls::invoke;
+use crate::support::server::Server;
 use crate::support::{PATIENCE, eventually, node_program};
 use onex::model::{ToolKey, ToolName, ToolTransport, Version};
 use onex::proxy::outbound::{Failure, Outbound, Policy, Sending};
@@ -184,4 +186,30 @@ async fn a_server_at_an_address_that_is_not_allowed_is_not_called() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_tool_that_names_an_mcp_endpoint_is_called_through_the_registry() {
+    let Some(reference) = Reference::start().await else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("onex.toml");
+    std::fs::write(&config, "[calls]\nallow_loopback = true\n").unwrap();
+    let registry = Server::start_in(&directory.path().join("data"), &["--config", config.to_str().unwrap()]);
+    let endpoint = format!("http://127.0.0.1:{}/mcp", reference.port);
+    let tool = |name: &str| json!({"name": name, "version": "1.0.0", "transport": "MCP", "endpoint": endpoint});
+    let register = "mutation($input: RegisterInput!) { register(input: $input) { created } }";
+    let tools = json!([tool("echo"), tool("no-such-tool")]);
+    registry.query(register, json!({"input": {"name": "everything", "tools": tools}})).await;
+
+    let call = invoke(&registry, json!({"tool": "echo", "arguments": {"message": "hello"}})).await;
+    assert_eq!(call["status"], "SUCCEEDED", "{call}");
+    assert!(call["result"]["content"][0]["text"].as_str().unwrap().contains("hello"), "{call}");
+    let call = invoke(&registry, json!({"tool": "no-such-tool", "arguments": {}})).await;
+    assert_eq!(call["status"], "FAILED", "{call}");
+
+    // Without the setting, an address of the registry's own machine is not called.
+    drop(registry);
+    let registry = Server::start_in(&directory.path().join("data"), &[]);
+    let call = invoke(&registry, json!({"tool": "echo", "arguments": {"message": "hello"}})).await;
+    assert_eq!((&call["status"], &call["error"]["code"]), (&json!("REJECTED"), &json!("TOOL_NO_PROVIDER")), "{call}");
 }
