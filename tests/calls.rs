@@ -167,6 +167,10 @@ async fn each_policy_picks_its_provider() {
         turns.push(who(json!({"policy": "ROUND_ROBIN"})).await["result"].as_str().unwrap().to_owned());
     }
     assert!(nodes.iter().all(|node| turns.iter().filter(|turn| *turn == node).count() == 2), "{turns:?}");
+    // What is only planned takes nobody's turn.
+    let planned = json!({"policy": "ROUND_ROBIN", "dryRun": true});
+    let plans = [who(planned.clone()).await["plan"].clone(), who(planned).await["plan"].clone()];
+    assert_eq!(plans[0]["provider"], plans[1]["provider"]);
     let drawn = who(json!({"policy": "RANDOM"})).await;
     assert!(nodes.iter().any(|node| drawn["result"] == json!(node)));
     let named = who(json!({"nodeId": nodes[2]})).await;
@@ -749,4 +753,31 @@ async fn tools_are_listed_by_version() {
     let listed = server.query(asked, json!({"version": "2.0.0"})).await;
     assert_eq!(listed["tools"]["nodes"], json!([{"version": "2.0.0"}]));
     assert_eq!(server.refused(asked, json!({"version": "^x"})).await.0, "INVALID_ARGUMENT");
+}
+
+#[tokio::test]
+async fn turns_are_taken_tool_by_tool() {
+    let server = Server::start();
+    let tools = json!([{"name": "a", "version": "1.0.0"}, {"name": "b", "version": "1.0.0"}]);
+    for name in ["one", "two"] {
+        let mut provider = Provider::start(&server, name, tools.clone()).await;
+        tokio::spawn(async move {
+            loop {
+                let call = provider.call().await;
+                provider.answer(&call, json!(null)).await;
+            }
+        });
+    }
+    let mut of_a = Vec::new();
+    for _ in 0..4 {
+        for tool in ["a", "b"] {
+            let call = invoke(&server, json!({"tool": tool, "arguments": {}, "policy": "ROUND_ROBIN"})).await;
+            if tool == "a" {
+                of_a.push(call["provider"]["name"].as_str().unwrap().to_owned());
+            }
+        }
+    }
+    assert_eq!(of_a, ["one", "two", "one", "two"]);
+    let shown = server.stdout_of(&["describe", "--node", "one"]);
+    assert!(shown.contains("Calls:") && shown.contains("Half within:"), "{shown}");
 }

@@ -2,7 +2,7 @@
 
 use crate::calls::invoke;
 use crate::support::server::Server;
-use crate::support::{PATIENCE, eventually, node_program};
+use crate::support::{PATIENCE, eventually, free_port, node_program};
 use onex::model::{ToolKey, ToolName, ToolTransport, Version};
 use onex::proxy::outbound::{Failure, Outbound, Policy, Sending};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ fn spawn(program: &Path, port: u16) -> Child {
 impl Reference {
     async fn start() -> Option<Self> {
         let program = node_program("@modelcontextprotocol/server-everything/dist/index.js")?;
-        let port = portpicker::pick_unused_port().unwrap();
+        let port = free_port();
         let server = Reference { child: spawn(&program, port), program, port };
         server.listens().await;
         Some(server)

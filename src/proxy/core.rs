@@ -18,7 +18,6 @@ use crate::registry::view::Views;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
 use tokio::task::AbortHandle;
@@ -28,6 +27,8 @@ use tokio::time::Instant;
 const KEPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// How many calls are expected among them, for the size of the table alone.
 const KEPT_CALLS: usize = 1_000;
+/// For how many tools it is known whose turn it is.
+const TURNS_MAX: usize = 10_000;
 /// How many steps a reader of all calls may be behind before it has to look for itself.
 const STEPS_MAX: usize = 4_096;
 
@@ -76,8 +77,8 @@ pub struct Core {
     live: Mutex<Live>,
     pub(super) named: Mutex<Named>,
     kept: Cache<InvocationId, Arc<Seen>, Weight>,
-    /// Whose turn it is where each has its turn.
-    turns: AtomicUsize,
+    /// Whose turn it is, of a tool's providers, where each has its turn. Held for a look-up.
+    turns: Mutex<HashMap<ToolKey, usize>>,
     told: broadcast::Sender<Arc<Call>>,
 }
 
@@ -96,7 +97,7 @@ impl Core {
             live: Mutex::default(),
             named: Mutex::default(),
             kept: Cache::with_weighter(KEPT_CALLS, KEPT_BYTES_MAX, Weight),
-            turns: AtomicUsize::new(0),
+            turns: Mutex::default(),
             told,
         })
     }
@@ -109,8 +110,17 @@ impl Core {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn turn(&self) -> usize {
-        self.turns.fetch_add(1, Ordering::Relaxed)
+    /// Whose turn it is among a tool's providers; where somebody takes it, the next one's is next.
+    pub(super) fn turn(&self, tool: &ToolKey, is_taken: bool) -> usize {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if turns.len() >= TURNS_MAX && !turns.contains_key(tool) {
+            // Tools come and go; beginning anew costs nobody more than a turn.
+            turns.clear();
+        }
+        let next = turns.entry(tool.clone()).or_default();
+        let turn = *next;
+        *next = turn.wrapping_add(usize::from(is_taken));
+        turn
     }
 
     /// The call that is in memory under this id, which may be that of one of its attempts.

@@ -17,7 +17,7 @@ impl Core {
     /// Sends a call its way, or turns it away.
     pub(super) fn route(&self, state: &State, call: &Arc<Call>, wanted: &Wanted, now: Time) {
         let Some(found) = &call.found else { return call.reject(unknown(wanted)) };
-        match self.choose(state, found, wanted, now) {
+        match self.choose(state, found, wanted, false, now) {
             Ok((way, _)) => call.begin(way),
             Err((error, _)) => {
                 tracing::info!(
@@ -50,12 +50,13 @@ impl Core {
         asked.max(self.rules.least_trust)
     }
 
-    /// Who gets a call, in which order; why nobody does.
+    /// Who gets a call, in which order; why nobody does. A call that is only planned takes nobody's turn.
     pub(super) fn choose(
         &self,
         state: &State,
         found: &Found,
         wanted: &Wanted,
+        is_planned: bool,
         now: Time,
     ) -> Result<(Way, Vec<Candidate>), (CallError, Vec<Candidate>)> {
         let wants = Wants {
@@ -70,7 +71,7 @@ impl Core {
         }
         let policy = wanted.policy.unwrap_or(NodeSelection::First);
         let turns = matches!(policy, NodeSelection::RoundRobin | NodeSelection::LeastLoaded);
-        let turn = if turns { self.turn() } else { 0 };
+        let turn = if turns { self.turn(&found.tool.key, !is_planned) } else { 0 };
         let in_order = order(&candidates, policy, turn, |below| fastrand::usize(..below));
         if in_order.is_empty() {
             return Err((nobody(wanted.tool.as_str(), &candidates), candidates));

@@ -227,7 +227,7 @@ impl Proxy {
         let found = self.core.find_tool(&state, wanted);
         let mut invocation = self.invocation(asking, wanted, found.as_ref(), now);
         let chosen = match &found {
-            Some(found) => self.core.choose(&state, found, wanted, now),
+            Some(found) => self.core.choose(&state, found, wanted, true, now),
             None => Err((unknown(wanted), Vec::new())),
         };
         let (provider, reason, candidates) = match chosen {

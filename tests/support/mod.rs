@@ -50,6 +50,12 @@ pub fn node_program(path: &str) -> Option<PathBuf> {
     Some(node_modules()?.join(path))
 }
 
+/// A number for a program that cannot pick one itself. From where the kernel picks: what registries of other tests lease
+/// lies elsewhere.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
 /// Waits until `look` finds something; fails the test, with `what`, when it takes too long.
 pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;

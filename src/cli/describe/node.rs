@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::cli::error::Error;
 use crate::cli::sheet::Sheet;
 use crate::cli::table::Table;
-use crate::cli::value::{list, text, texts, time};
+use crate::cli::value::{duration, list, text, texts, time};
 use crate::client::Client;
 
 use super::{ask, node_by};
@@ -14,6 +14,8 @@ const QUERY: &str = "query($by: NodeBy!) { node(by: $by) {
     id name kind version versionHash description tags namespace host status executionMode metadata
     registeredAt lastSeenAt expiresAt graceUntil ttlSeconds ownedByAgent subscribedByAgents
     trust { state score validated validatorIds failureModes lifecycle }
+    execution { count successCount failureCount successRate lastAt lastDurationMs p50DurationMs p99DurationMs lastInputs
+        lastOutputs traceLogId executionLogUrl }
     contract { hash name version publishes subscribes deadLetters dependencies { name kind target description required } }
     tools(first: 200) { nodes { id name version description } totalCount }
     ports { port host protocol purpose expiresAt }
@@ -52,6 +54,9 @@ pub(super) fn sheet(node: &Value) -> Sheet {
     ]);
     sheet.block("Trust", &trust(node));
     sheet.table("Tools", &tools(node));
+    if node["execution"]["count"].as_u64().is_some_and(|count| count > 0) {
+        sheet.block("Calls", &calls(node));
+    }
     let shown = list(node, "/tools/nodes").len() as u64;
     if let Some(more) = node["tools"]["totalCount"].as_u64().and_then(|all| all.checked_sub(shown)).filter(|n| *n > 0) {
         sheet.block("More tools", &format!("{more}: \"onex inspect tools\" lists all"));
@@ -66,6 +71,23 @@ pub(super) fn sheet(node: &Value) -> Sheet {
     sheet.table("Upstream nodes", &neighbours(list(node, "/upstream")));
     sheet.table("Downstream nodes", &neighbours(list(node, "/downstream")));
     sheet
+}
+
+fn calls(node: &Value) -> String {
+    let mut sheet = Sheet::default();
+    sheet.values([
+        ("Ended", text(node, "/execution/count")),
+        ("Succeeded", text(node, "/execution/successCount")),
+        ("Half within", duration(node, "/execution/p50DurationMs")),
+        ("99 of 100 within", duration(node, "/execution/p99DurationMs")),
+        ("Last", time(node, "/execution/lastAt")),
+        ("Last took", duration(node, "/execution/lastDurationMs")),
+        ("Last arguments", text(node, "/execution/lastInputs")),
+        ("Last result", text(node, "/execution/lastOutputs")),
+        ("Trace", text(node, "/execution/traceLogId")),
+        ("Log", text(node, "/execution/executionLogUrl")),
+    ]);
+    sheet.into_text()
 }
 
 fn trust(node: &Value) -> String {

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use rmcp::handler::client::progress::ProgressDispatcher;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, ClientCapabilities, ClientConfig, ClientRequest, Implementation,
@@ -43,6 +43,8 @@ const GREETED_WITHIN: Duration = Duration::from_secs(120);
 const LISTED_WITHIN: Duration = Duration::from_secs(60);
 /// How many tools are taken of one server: as many as a node may offer.
 const TOOLS_MAX: usize = 1000;
+/// How many times other tasks get their turn before an answer is taken for the last word.
+const PARTS_BEHIND_MAX: usize = 16;
 /// How often a server is asked what it offers that cannot tell when that changes, or may be gone without a word.
 const LIST_EVERY: Duration = Duration::from_secs(30);
 /// How long a server may take to end.
@@ -310,14 +312,23 @@ impl Server {
         let mut answer = std::pin::pin!(asked.await_response());
         let answered = loop {
             tokio::select! {
-                answered = &mut answer => break answered,
+                // Parts first: they came before the answer.
+                biased;
                 Some(step) = steps.next() => {
                     // What the registry does not take of it is not worth failing for.
                     let _ = call.progress(tools::step(&step)).await;
                 }
+                answered = &mut answer => break answered,
             }
         };
         waiting.id = None;
+        // The library hands each part to a task of its own, which may be behind the answer.
+        for _ in 0..PARTS_BEHIND_MAX {
+            tokio::task::yield_now().await;
+            while let Some(Some(step)) = steps.next().now_or_never() {
+                let _ = call.progress(tools::step(&step)).await;
+            }
+        }
         tools::result(answered.map_err(tools::failed)?)
     }
 }
