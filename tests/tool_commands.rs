@@ -326,6 +326,8 @@ async fn a_call_that_is_not_waited_for_gives_its_id_and_a_key_its_outcome() {
 struct Wire {
     url: String,
     cut: Arc<Notify>,
+    /// Told when every connection is dropped.
+    is_cut: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -339,7 +341,8 @@ async fn wire(server: &Server) -> Wire {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let cut = Arc::new(Notify::new());
-    let (cutting, address) = (cut.clone(), server.address().to_owned());
+    let is_cut = Arc::new(Notify::new());
+    let (cutting, dropped, address) = (cut.clone(), is_cut.clone(), server.address().to_owned());
     let task = tokio::spawn(async move {
         let mut connections = JoinSet::new();
         loop {
@@ -349,11 +352,14 @@ async fn wire(server: &Server) -> Wire {
                     let mut far = TcpStream::connect(&address).await.unwrap();
                     connections.spawn(async move { _ = tokio::io::copy_bidirectional(&mut near, &mut far).await });
                 }
-                () = cutting.notified() => connections.abort_all(),
+                () = cutting.notified() => {
+                    connections.shutdown().await;
+                    dropped.notify_one();
+                }
             }
         }
     });
-    Wire { url, cut, task }
+    Wire { url, cut, is_cut, task }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -367,6 +373,7 @@ async fn a_stream_prints_each_chunk_once_over_a_lost_connection() {
     provider.go_on.notify_one();
     assert_eq!(next().as_deref(), Some("{\"at\":1}"));
     wire.cut.notify_one();
+    wire.is_cut.notified().await;
     provider.go_on.notify_one();
     assert_eq!(next().as_deref(), Some("{\"at\":2}"));
     provider.go_on.notify_one();
