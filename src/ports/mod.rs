@@ -31,7 +31,6 @@ use probe::Prober;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use uuid::{NoContext, Timestamp, Uuid};
 
 /// How often a request tries: each time with other numbers.
 const TRIES_MAX: u32 = 8;
@@ -134,7 +133,7 @@ impl Ports {
     pub fn wanted(&self, requester: RequesterId, principal: &str) -> Wanted {
         let requested_at = self.clock.now();
         Wanted {
-            id: fresh_id(requested_at),
+            id: LeaseId(engine::fresh_id(requested_at)),
             requester,
             principal: principal.to_owned(),
             program: None,
@@ -453,12 +452,6 @@ async fn back_off(tries: u32) {
 
 /// A new lease's id: a version 7 UUID, which begins with the time, so that what is written together lies together in the
 /// log's index of leases.
-fn fresh_id(now: Time) -> LeaseId {
-    let micros = u64::try_from(now.as_micros()).unwrap_or(0);
-    let nanos = u32::try_from(micros % 1_000_000 * 1_000).unwrap_or(0);
-    LeaseId(Uuid::new_v7(Timestamp::from_unix(NoContext, micros / 1_000_000, nanos)))
-}
-
 #[cfg(unix)]
 fn nodename() -> Option<HostName> {
     HostName::try_new(rustix::system::uname().nodename().to_str().ok()?).ok()

@@ -1,13 +1,15 @@
 //! One call while it is in memory: from when it is asked for until its end is in the log.
 
 use super::core::Core;
+use super::ending::{answers_of_all, bounded, ending_record, failure, invalid_result};
 use super::providers::{Delivery, NotSent, Stop};
 use super::redact;
 use super::route::{Event, Moves, Route, Taken};
 use super::schemas::Compiled;
+use super::seen::{Seen, Whole};
 use crate::model::{
-    Actor, Asked, CallError, CallErrorCode, Change, Ending, Invocation, InvocationId, InvocationStatus, JSON_DEPTH_MAX,
-    NAME_LEN_MAX, NodeId, Time, Tool, ToolDefinition, ToolTransport, nests_too_deep,
+    Actor, Asked, Attempt, CallError, CallErrorCode, Change, Invocation, InvocationId, InvocationStatus,
+    JSON_DEPTH_MAX, NodeId, Time, Tool, ToolDefinition, ToolTransport, nests_too_deep,
 };
 use crate::registry::command::{Command, Request};
 use serde_json::{Value, json};
@@ -21,9 +23,6 @@ use tokio::time::Instant;
 pub const CHUNKS_MAX: usize = 10_000;
 /// How many bytes they may have together.
 pub const CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// How many bytes are kept of what a tool says of its failure, and how many characters of its message.
-const DETAILS_BYTES_MAX: usize = 4_096;
 
 /// The tool that a call found.
 #[derive(Clone)]
@@ -47,38 +46,6 @@ pub struct Answer {
     pub execution_log_url: Option<String>,
 }
 
-/// A call as a reader meets it.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    /// The call, with payloads as everybody may see them.
-    pub invocation: Arc<Invocation>,
-    /// The payloads as they were, where memory still has them: for the caller alone.
-    pub whole: Option<Whole>,
-    /// Parts of the answer, in order.
-    pub chunks: Arc<[Arc<Value>]>,
-}
-
-impl Seen {
-    /// The call as everybody may see it.
-    pub fn for_others(self) -> Self {
-        Seen { whole: None, chunks: Arc::default(), ..self }
-    }
-
-    /// The call as this principal may see it.
-    pub fn shown_to(self, principal: &str) -> Self {
-        if self.invocation.asked.caller == principal { self } else { self.for_others() }
-    }
-}
-
-/// Payloads as they were.
-#[derive(Clone, Debug)]
-pub struct Whole {
-    /// The arguments.
-    pub arguments: Arc<Value>,
-    /// The result.
-    pub result: Option<Arc<Value>>,
-}
-
 /// A call under way.
 pub struct Call {
     /// Its id.
@@ -87,8 +54,8 @@ pub struct Call {
     pub deadline: Instant,
     /// Who asked.
     pub actor: Actor,
-    /// What the caller calls the whole undertaking, where it said so.
-    pub named: Option<String>,
+    /// What the caller calls the whole undertaking; the id as text where it did not say.
+    pub correlation_id: Arc<str>,
     /// The arguments as they were.
     pub arguments: Arc<Value>,
     /// What was asked, as everybody may see it.
@@ -144,12 +111,12 @@ impl Call {
     pub(super) fn new(
         core: Arc<Core>,
         invocation: Invocation,
-        (actor, named): (Actor, Option<String>),
+        actor: Actor,
         arguments: Arc<Value>,
         deadline: Instant,
         found: Option<Found>,
     ) -> Arc<Self> {
-        let (id, asked) = (invocation.id, invocation.asked.clone());
+        let (id, asked, correlation_id) = (invocation.id, invocation.asked.clone(), invocation.correlation_id.clone());
         let records = vec![Change::CallInvoked { call: id, asked: asked.clone() }];
         let inner = Inner {
             invocation,
@@ -166,7 +133,7 @@ impl Call {
         };
         let (steps, _) = watch::channel(0);
         let (inner, ending) = (Mutex::new(inner), Notify::new());
-        Arc::new(Call { id, deadline, actor, named, arguments, asked, found, core, inner, steps, ending })
+        Arc::new(Call { id, deadline, actor, correlation_id, arguments, asked, found, core, inner, steps, ending })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -184,11 +151,6 @@ impl Call {
     /// Told at every step.
     pub fn steps(&self) -> watch::Receiver<u32> {
         self.steps.subscribe()
-    }
-
-    /// What the caller calls the whole undertaking, or the registry where it did not say.
-    pub fn correlation_id(&self) -> String {
-        self.named.clone().unwrap_or_else(|| self.id.to_string())
     }
 
     /// How many providers have been asked.
@@ -257,7 +219,7 @@ impl Call {
         let open = inner.is_open(attempt);
         if let Some(route) = inner.route.as_mut().filter(|_| open) {
             route.on(now, Event::Handed(attempt));
-            tracing::trace!(call = %self.id, correlation_id = self.correlation_id(), attempt, "a provider has the call");
+            tracing::trace!(call = %self.id, correlation_id = &*self.correlation_id, attempt, "a provider has the call");
             self.step(inner);
         }
         open
@@ -374,7 +336,7 @@ impl Call {
         let lost = match &event {
             Event::Refused(attempt, error) | Event::Lost(attempt, error) if inner.is_open(*attempt) => {
                 tracing::info!(
-                    call = %self.id, correlation_id = self.correlation_id(), attempt, kind = error.kind,
+                    call = %self.id, correlation_id = &*self.correlation_id, attempt, kind = error.kind,
                     "a provider is lost, or refuses"
                 );
                 // One that has enough to do works.
@@ -448,7 +410,7 @@ impl Call {
         inner.accepted = true;
         let warnings = inner.invocation.warnings.clone();
         tracing::debug!(
-            call = %self.id, correlation_id = self.correlation_id(), tool = %self.asked.tool, %node, attempt,
+            call = %self.id, correlation_id = &*self.correlation_id, tool = %self.asked.tool, %node, attempt,
             "a call is sent to its provider"
         );
         let tool = found.tool.key.clone();
@@ -500,7 +462,7 @@ impl Call {
         let (Some(found), Some(node)) = (&self.found, inner.node_of(attempt)) else { return };
         let (call, tool) = (self.id, found.tool.key.clone());
         inner.invocation.attempts = inner.attempts();
-        tracing::info!(call = %call, correlation_id = self.correlation_id(), %node, attempt, "an answer came too late");
+        tracing::info!(call = %call, correlation_id = &*self.correlation_id, %node, attempt, "an answer came too late");
         inner.records.push(Change::CallAnsweredLate { call, tool, node, attempt, failed, at: now });
     }
 
@@ -539,7 +501,7 @@ impl Call {
         invocation.attempts = if rejected { Vec::new() } else { attempts };
         let (status, attempts) = (invocation.status, invocation.attempts.len());
         tracing::debug!(
-            call = %self.id, correlation_id = self.correlation_id(), tool = %self.asked.tool, status = status.as_str(),
+            call = %self.id, correlation_id = &*self.correlation_id, tool = %self.asked.tool, status = status.as_str(),
             attempts, "a call ended"
         );
         let record = ending_record(invocation);
@@ -580,7 +542,7 @@ impl Call {
         Request {
             command: Command::Record(std::mem::take(&mut inner.records)),
             actor: self.actor.clone(),
-            correlation_id: Some(inner.invocation.correlation_id.to_string()),
+            correlation_id: Some(self.correlation_id.to_string()),
         }
     }
 
@@ -609,7 +571,7 @@ impl Inner {
         invocation
     }
 
-    fn attempts(&self) -> Vec<crate::model::Attempt> {
+    fn attempts(&self) -> Vec<Attempt> {
         self.route.iter().flat_map(Route::attempts).cloned().collect()
     }
 
@@ -631,70 +593,5 @@ impl Inner {
             _ => false,
         };
         !same || !Arc::ptr_eq(&call.arguments, &call.asked.arguments) || !self.chunks.is_empty()
-    }
-}
-
-/// What the log is told of a call's end.
-fn ending_record(call: &Invocation) -> Option<Change> {
-    let at = call.completed_at?;
-    let (Some(tool), Some(node)) = (&call.tool, call.provider()) else {
-        let error = call.error.clone()?;
-        return Some(Change::CallRejected { call: call.id, tool: call.asked.tool.clone(), error, at });
-    };
-    let ending = Ending {
-        status: call.status,
-        result: call.result.clone(),
-        error: call.error.clone(),
-        attempts: call.attempts.clone(),
-        at,
-        trace_log_id: call.trace_log_id.clone(),
-        execution_log_url: call.execution_log_url.clone(),
-    };
-    Some(Change::CallEnded { call: call.id, tool: tool.clone(), node, ending: Arc::new(ending) })
-}
-
-/// What a call of all providers answers: each one's part, in the order of the attempts.
-fn answers_of_all(attempts: &[crate::model::Attempt], results: &HashMap<u32, Arc<Value>>) -> Value {
-    let each = attempts.iter().map(|attempt| {
-        json!({
-            "nodeId": attempt.node.0,
-            "succeeded": attempt.outcome == InvocationStatus::Succeeded,
-            "result": results.get(&attempt.number).map(|result| &**result),
-            "error": attempt.error.as_ref().map(|error| json!({ "type": error.kind, "message": error.message })),
-        })
-    });
-    Value::Array(each.collect())
-}
-
-/// What a tool says of its failure, no longer than is kept of it.
-fn bounded(mut error: CallError) -> CallError {
-    let details = error.details.take().filter(|details| !details.is_null() && !nests_too_deep(details));
-    error.details = details.map(|details| Arc::unwrap_or_clone(redact::bounded(&Arc::new(details), DETAILS_BYTES_MAX)));
-    error.kind = error.kind.chars().take(NAME_LEN_MAX).collect();
-    error.message = error.message.chars().take(DETAILS_BYTES_MAX).collect();
-    error
-}
-
-pub(super) fn failure(kind: &str, message: &str, call: &Call) -> CallError {
-    CallError {
-        code: CallErrorCode::ToolFailed,
-        kind: kind.to_owned(),
-        message: message.to_owned(),
-        details: None,
-        retryable: call.asked.idempotent,
-    }
-}
-
-fn invalid_result(violations: &[Value], call: &Call) -> CallError {
-    CallError {
-        code: CallErrorCode::ToolInvalidResult,
-        kind: "InvalidResult".to_owned(),
-        message: format!(
-            "what {} answered does not fit its schema: {}",
-            call.asked.tool,
-            super::schemas::sentence(violations)
-        ),
-        details: Some(json!({ "violations": violations })),
-        retryable: call.asked.idempotent,
     }
 }

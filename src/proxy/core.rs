@@ -1,6 +1,6 @@
 //! What all calls share: who is there, what is under way, and where things are looked up.
 
-use super::call::{Answer, Call, Seen};
+use super::call::{Answer, Call};
 use super::choose::{Candidate, Wants, judge};
 use super::deadlines::Deadlines;
 use super::outbound::{Failure, Outbound, Sending};
@@ -8,6 +8,7 @@ use super::providers::Providers;
 use super::record::Recorder;
 use super::route::Event;
 use super::schemas::Schemas;
+use super::seen::Seen;
 use crate::model::{
     CallError, CallErrorCode, DefinitionHash, InvocationId, NodeId, NodeStatus, Offer, Time, Tool, ToolKey,
     ToolTransport, TrustState,
@@ -187,11 +188,11 @@ impl Core {
     pub(super) fn of_undertaking(&self, correlation_id: &str) -> Vec<Seen> {
         // Memory first: what leaves it meanwhile is in the version that is looked at then.
         let mut all: BTreeMap<_, Seen> = BTreeMap::new();
-        let live = self.all().into_iter().filter(|call| call.correlation_id() == correlation_id);
+        let live = self.all().into_iter().filter(|call| *call.correlation_id == *correlation_id);
         let live: Vec<Seen> = live.map(|call| call.seen().for_others()).collect();
         let state = self.views.current();
         let stored = state.calls.all().filter(|call| *call.correlation_id == *correlation_id);
-        let stored = stored.map(|call| Seen { invocation: call.clone(), whole: None, chunks: Arc::default() });
+        let stored = stored.map(|call| Seen::stored(call.clone()));
         for seen in stored.chain(live) {
             all.insert((seen.invocation.asked.requested_at, seen.invocation.id), seen);
         }
@@ -237,7 +238,7 @@ impl Core {
             invocation: call.id.0,
             attempt,
             caller: call.asked.caller.clone(),
-            correlation_id: call.correlation_id(),
+            correlation_id: call.correlation_id.to_string(),
             deadline: call.asked.deadline(),
             timeout: call.deadline.saturating_duration_since(Instant::now()),
         };

@@ -21,7 +21,7 @@ impl Core {
             Ok((way, _)) => call.begin(way),
             Err((error, _)) => {
                 tracing::info!(
-                    call = %call.id, correlation_id = call.correlation_id(), tool = %wanted.tool, kind = error.kind,
+                    call = %call.id, correlation_id = &*call.correlation_id, tool = %wanted.tool, kind = error.kind,
                     "a call is turned away"
                 );
                 call.reject(error);

@@ -1,6 +1,6 @@
 //! The way to calls, for the doors.
 
-use super::call::{Answer, Call, Found, Seen};
+use super::call::{Answer, Call, Found};
 use super::choose::Candidate;
 use super::core::{Core, Rules};
 use super::outbound::Outbound;
@@ -8,12 +8,13 @@ use super::providers::{Deliveries, Health, Presence, Stop};
 use super::redact;
 use super::route::Taken;
 use super::routing::{has_trusted, unknown, why};
+use super::seen::Seen;
 use crate::model::{
     Actor, Asked, CallError, CallErrorCode, Change, Invocation, InvocationId, InvocationStatus, NodeId, NodeSelection,
     Offer, RequestKey, Time, Tool, ToolKey, ToolName, VersionWanted,
 };
 use crate::registry::command::{Command, Request};
-use crate::registry::engine::{Clock, Handle};
+use crate::registry::engine::{Clock, Handle, fresh_id};
 use crate::registry::refusal::Refusal;
 use crate::registry::state::State;
 use crate::registry::view::Views;
@@ -25,7 +26,6 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use uuid::{NoContext, Timestamp, Uuid};
 
 /// How many calls one batch may have.
 pub const BATCH_LEN_MAX: usize = 1_000;
@@ -218,7 +218,7 @@ impl Proxy {
         invocation.status = error.status_of_rejected();
         invocation.completed_at = Some(now);
         invocation.error = Some(error);
-        Seen { invocation: Arc::new(invocation), whole: None, chunks: Arc::default() }
+        Seen::stored(Arc::new(invocation))
     }
 
     /// Says who would get a call, and makes none.
@@ -262,8 +262,7 @@ impl Proxy {
         let found = self.core.find_tool(&state, &wanted);
         let invocation = self.invocation(&asking, &wanted, found.as_ref(), now);
         let deadline = Instant::now() + Duration::from_millis(u64::from(invocation.asked.timeout_ms));
-        let who = (asking.actor, asking.correlation_id);
-        let call = Call::new(self.core.clone(), invocation, who, wanted.arguments.clone(), deadline, found);
+        let call = Call::new(self.core.clone(), invocation, asking.actor, wanted.arguments.clone(), deadline, found);
         if let Some(request) = &wanted.request
             && let Some(before) = self.made_before(&call, request)?
         {
@@ -271,7 +270,7 @@ impl Proxy {
         }
         self.core.add(&call);
         tracing::debug!(
-            call = %call.id, correlation_id = call.correlation_id(), tool = %wanted.tool, caller = call.asked.caller,
+            call = %call.id, correlation_id = &*call.correlation_id, tool = %wanted.tool, caller = call.asked.caller,
             "a tool is called"
         );
         if wanted.request.is_some() || !wanted.waits {
@@ -339,7 +338,7 @@ impl Proxy {
             request: wanted.request.clone(),
             requested_at: now,
         };
-        let id = fresh_id(now);
+        let id = InvocationId(fresh_id(now));
         let correlation_id = asking.correlation_id.as_deref().map_or_else(|| id.to_string().into(), Arc::from);
         Invocation::new(id, Arc::new(asked), correlation_id)
     }
@@ -367,7 +366,7 @@ impl Proxy {
             let invocation = stored.unwrap_or_else(|| kept.invocation.clone());
             return Some(Seen { invocation, ..Seen::clone(&kept) });
         }
-        Some(Seen { invocation: stored?, whole: None, chunks: Arc::default() })
+        stored.map(Seen::stored)
     }
 
     /// Every call whose end the log does not have yet.
@@ -502,7 +501,7 @@ impl Proxy {
         let live = stream::unfold((steps, core, correlation_id), |(mut steps, core, correlation_id)| async move {
             loop {
                 match steps.recv().await {
-                    Ok(call) if call.correlation_id() == correlation_id => {
+                    Ok(call) if *call.correlation_id == *correlation_id => {
                         let seen = call.seen().for_others();
                         return Some((vec![seen], (steps, core, correlation_id)));
                     }
@@ -586,10 +585,4 @@ fn same_request(call: InvocationId, asked: &Asked, request: &RequestKey) -> Resu
         true => Ok(()),
         false => Err(Error::RequestReused { key: request.key.clone(), call }),
     }
-}
-
-fn fresh_id(now: Time) -> InvocationId {
-    let micros = u64::try_from(now.as_micros()).unwrap_or(0);
-    let nanos = u32::try_from(micros % 1_000_000 * 1_000).unwrap_or(0);
-    InvocationId(Uuid::new_v7(Timestamp::from_unix(NoContext, micros / 1_000_000, nanos)))
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
+use uuid::{NoContext, Timestamp, Uuid};
 
 /// How long the writer looks for more commands at a time: about what one takes on its way here.
 const GATHER_STEP: Duration = Duration::from_micros(50);
@@ -25,6 +26,13 @@ const GATHER_STEP: Duration = Duration::from_micros(50);
 pub trait Clock: Send + Sync {
     /// The instant now.
     fn now(&self) -> Time;
+}
+
+/// A new id that sorts by the instant at which it was drawn (UUID version 7).
+pub fn fresh_id(now: Time) -> Uuid {
+    let micros = u64::try_from(now.as_micros()).unwrap_or(0);
+    let nanos = u32::try_from(micros % 1_000_000 * 1_000).unwrap_or(0);
+    Uuid::new_v7(Timestamp::from_unix(NoContext, micros / 1_000_000, nanos))
 }
 
 /// How the writer works.

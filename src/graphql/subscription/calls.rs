@@ -118,8 +118,8 @@ impl ToolCall {
         &self.0.call.asked.caller
     }
     /// What the caller calls the whole undertaking; the invocation's id where it did not say.
-    async fn correlation_id(&self) -> String {
-        self.0.call.correlation_id()
+    async fn correlation_id(&self) -> &str {
+        &self.0.call.correlation_id
     }
     /// Nobody waits for an answer any longer than this.
     async fn deadline(&self) -> DateTime {
@@ -143,7 +143,7 @@ impl Written for ToolCall {
             "version" => |call, out| put(out, call.version_found()),
             "arguments" => |call, out| put(out, &*call.0.call.arguments),
             "caller" => |call, out| put(out, &call.0.call.asked.caller),
-            "correlationId" => |call, out| put(out, call.0.call.correlation_id()),
+            "correlationId" => |call, out| put(out, &*call.0.call.correlation_id),
             "deadline" => |call, out| put(out, DateTime(call.0.call.asked.deadline()).to_value()),
             "timeoutMs" => |call, out| put(out, call.0.call.asked.timeout_ms),
             "attempt" => |call, out| put(out, call.0.attempt),

@@ -392,102 +392,44 @@ events! {
             }
         }
     }
+}
 
+/// Changes of calls: all alike.
+macro_rules! call_events {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        events! {$(
+            $(#[$doc])*
+            $name {
+                /// The call's id.
+                async fn invocation_id(&self) -> Result<Uuid> {
+                    self.0.call().map(|call| call.0)
+                }
+                /// The name of the tool that was asked for.
+                async fn tool(&self) -> &str {
+                    self.0.record.change.tool().map_or("", |tool| tool.as_str())
+                }
+                /// The call as it then was; null where it is no longer remembered.
+                async fn invocation(&self, ctx: &Context<'_>) -> Result<Option<Invocation>> {
+                    invocation::of_change(ctx, self.0.record.sequence, self.0.call()?).await
+                }
+            }
+        )*}
+    };
+}
+
+call_events! {
     /// Somebody called a tool.
-    ToolProxyInvoke {
-        /// The call's id.
-        async fn invocation_id(&self) -> Result<Uuid> {
-            self.0.call().map(|call| call.0)
-        }
-        /// The name of the tool that was asked for.
-        async fn tool(&self) -> &str {
-            self.0.record.change.tool().map_or("", |tool| tool.as_str())
-        }
-        /// The call as it then was; null where it is no longer remembered.
-        async fn invocation(&self, ctx: &Context<'_>) -> Result<Option<Invocation>> {
-            invocation::of_change(ctx, self.0.record.sequence, self.0.call()?).await
-        }
-    }
-
+    ToolProxyInvoke;
     /// A provider was chosen for a call, the first or a further one.
-    ToolProxyAccepted {
-        /// The call's id.
-        async fn invocation_id(&self) -> Result<Uuid> {
-            self.0.call().map(|call| call.0)
-        }
-        /// The name of the tool that was asked for.
-        async fn tool(&self) -> &str {
-            self.0.record.change.tool().map_or("", |tool| tool.as_str())
-        }
-        /// The call as it then was; null where it is no longer remembered.
-        async fn invocation(&self, ctx: &Context<'_>) -> Result<Option<Invocation>> {
-            invocation::of_change(ctx, self.0.record.sequence, self.0.call()?).await
-        }
-    }
-
+    ToolProxyAccepted;
     /// A call reached no provider.
-    ToolProxyRejected {
-        /// The call's id.
-        async fn invocation_id(&self) -> Result<Uuid> {
-            self.0.call().map(|call| call.0)
-        }
-        /// The name of the tool that was asked for.
-        async fn tool(&self) -> &str {
-            self.0.record.change.tool().map_or("", |tool| tool.as_str())
-        }
-        /// The call as it then was; null where it is no longer remembered.
-        async fn invocation(&self, ctx: &Context<'_>) -> Result<Option<Invocation>> {
-            invocation::of_change(ctx, self.0.record.sequence, self.0.call()?).await
-        }
-    }
-
+    ToolProxyRejected;
     /// A tool answered; with late in the metadata, too late to count.
-    ToolProxyResult {
-        /// The call's id.
-        async fn invocation_id(&self) -> Result<Uuid> {
-            self.0.call().map(|call| call.0)
-        }
-        /// The name of the tool that was asked for.
-        async fn tool(&self) -> &str {
-            self.0.record.change.tool().map_or("", |tool| tool.as_str())
-        }
-        /// The call as it then was; null where it is no longer remembered.
-        async fn invocation(&self, ctx: &Context<'_>) -> Result<Option<Invocation>> {
-            invocation::of_change(ctx, self.0.record.sequence, self.0.call()?).await
-        }
-    }
-
+    ToolProxyResult;
     /// A call failed, or was taken back; with late in the metadata, a failure that was answered too late to count.
-    ToolProxyError {
-        /// The call's id.
-        async fn invocation_id(&self) -> Result<Uuid> {
-            self.0.call().map(|call| call.0)
-        }
-        /// The name of the tool that was asked for.
-        async fn tool(&self) -> &str {
-            self.0.record.change.tool().map_or("", |tool| tool.as_str())
-        }
-        /// The call as it then was; null where it is no longer remembered.
-        async fn invocation(&self, ctx: &Context<'_>) -> Result<Option<Invocation>> {
-            invocation::of_change(ctx, self.0.record.sequence, self.0.call()?).await
-        }
-    }
-
+    ToolProxyError;
     /// A call got no answer in time.
-    ToolProxyTimeout {
-        /// The call's id.
-        async fn invocation_id(&self) -> Result<Uuid> {
-            self.0.call().map(|call| call.0)
-        }
-        /// The name of the tool that was asked for.
-        async fn tool(&self) -> &str {
-            self.0.record.change.tool().map_or("", |tool| tool.as_str())
-        }
-        /// The call as it then was; null where it is no longer remembered.
-        async fn invocation(&self, ctx: &Context<'_>) -> Result<Option<Invocation>> {
-            invocation::of_change(ctx, self.0.record.sequence, self.0.call()?).await
-        }
-    }
+    ToolProxyTimeout;
 }
 
 /// One change in the registry's log, as clients see it; each kind is a type of its own with the thing that changed.

@@ -167,7 +167,7 @@ impl Invocation {
 
     /// A call that was not to be made.
     pub(in crate::graphql) fn planned(view: View, plan: Plan) -> Self {
-        let seen = Seen { invocation: plan.invocation.clone(), whole: None, chunks: Arc::default() };
+        let seen = Seen::stored(plan.invocation.clone());
         Invocation { view, seen, plan: Some(Box::new(plan)) }
     }
 
@@ -455,7 +455,7 @@ pub(in crate::graphql) fn list(
     let live = proxy.map(Proxy::under_way).unwrap_or_default();
     let known: BTreeSet<InvocationId> = live.iter().map(|seen| seen.invocation.id).collect();
     let stored = view.calls.all().filter(|call| !known.contains(&call.id));
-    let stored = stored.map(|call| Seen { invocation: call.clone(), whole: None, chunks: Arc::default() });
+    let stored = stored.map(|call| Seen::stored(call.clone()));
     let matching = live.into_iter().chain(stored).filter(|seen| filter.matches(&seen.invocation));
     let in_order: BTreeMap<Latest, Seen> =
         matching.map(|seen| ((Reverse(seen.invocation.asked.requested_at), seen.invocation.id), seen)).collect();
@@ -478,7 +478,7 @@ pub(in crate::graphql) fn find(
         services.proxy.seen(id, view, &caller.actor.principal)
     } else {
         let stored = view.calls.attempt(id).map(|(call, _)| call.clone());
-        stored.map(|invocation| Seen { invocation, whole: None, chunks: Arc::default() })
+        stored.map(Seen::stored)
     };
     Ok(seen.map(|seen| Invocation::new(view.clone(), seen)))
 }
@@ -487,5 +487,5 @@ pub(in crate::graphql) fn find(
 pub(super) async fn of_change(ctx: &Context<'_>, place: Sequence, id: InvocationId) -> Result<Option<Invocation>> {
     let view = ctx.data::<Services>()?.views.at(place).await.map_err(earlier)?;
     let stored = view.calls.get(id).cloned();
-    Ok(stored.map(|invocation| Invocation::new(view, Seen { invocation, whole: None, chunks: Arc::default() })))
+    Ok(stored.map(|invocation| Invocation::new(view, Seen::stored(invocation))))
 }
