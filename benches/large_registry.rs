@@ -12,7 +12,7 @@ mod support;
 
 use divan::Bencher;
 use onex::contracts::{self, Spelling, ToolFields};
-use onex::graphql::{Bounds, Caller, Documents, Services};
+use onex::graphql::{Bounds, Caller, Documents, Given, Services};
 use onex::log::sqlite::SqliteLog;
 use onex::model::{Actor, NodeId, NodeName, RegistryId, ToolKey, ToolName, Ttl, Version};
 use onex::registry::command::{Command, OfferedTool, Patch, Register, Request};
@@ -171,11 +171,11 @@ fn ask(bencher: Bencher<'_, '_>, count: usize, query: &str) {
     let caller = Caller { actor: Actor::anonymous(None), correlation_id: None };
     bencher.bench(|| {
         registry.runtime.block_on(async {
-            let executable = registry.documents.prepare(query, None, Default::default()).await;
+            let executable = registry.documents.prepare(&Given { query, ..Given::default() }).await;
             let executable = executable.unwrap_or_else(|refused| panic!("{refused:?}"));
-            let response = registry.documents.execute(executable, caller.clone()).await;
-            assert!(response.errors.is_empty(), "{:?}", response.errors);
-            serde_json::to_vec(&response).expect("an answer")
+            let answer = registry.documents.execute(executable, &caller).await;
+            assert!(!answer.has_errors(), "{:?}", answer.text);
+            answer
         })
     });
 }

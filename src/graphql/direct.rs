@@ -6,6 +6,7 @@
 //! their answers written as text. It reads, and where anything is unlike what it knows, nothing has been done, and the
 //! library is asked: so it refuses nothing by itself, and every refusal has the library's words.
 
+use super::answer::{Answer, Answers};
 use super::mutation::calls::{complete, invoke};
 use super::subscription::calls::{ToolCall, listen};
 use super::types::invocation::Invocation;
@@ -16,7 +17,7 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Error, Name, PathSegment, Pos, Positioned, Response, Result, ServerError};
 use async_graphql_value::Value;
-use futures_util::stream::{BoxStream, StreamExt};
+use futures_util::stream::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -70,13 +71,12 @@ impl<T: Written> Fields<T> {
     }
 
     /// A whole answer with this object under the root field's name.
-    fn payload(&self, root: &str, of: &T) -> String {
+    fn answer(&self, root: &str, of: &T) -> Answer {
         let mut out = br#"{"data":{"#.to_vec();
         write_key(root, &mut out);
         self.write(of, &mut out);
         out.extend_from_slice(b"}}");
-        // All of it was text before.
-        String::from_utf8(out).unwrap_or_default()
+        Answer::of_text(out)
     }
 }
 
@@ -213,7 +213,7 @@ fn object<T: DeserializeOwned>(given: &RawValue) -> Option<T> {
 }
 
 /// An operation that was read, and of which nothing has been done.
-pub enum Direct {
+pub(super) enum Direct {
     /// A mutation.
     Mutation(DirectMutation),
     /// A subscription.
@@ -232,16 +232,16 @@ enum Input {
 }
 
 impl DirectMutation {
-    /// The whole answer, as text.
-    pub(super) async fn run(self, services: &Services, caller: &Caller) -> String {
+    /// The whole answer.
+    pub(super) async fn run(self, services: &Services, caller: &Caller) -> Answer {
         let root = self.plan.root.name();
         let done = match self.input {
             Input::Invoke(input) => invoke(services, caller, input).await,
             Input::Complete(input) => complete(services, *input),
         };
         match done {
-            Ok(invocation) => self.plan.fields.payload(root, &invocation),
-            Err(error) => text(&Response::from_errors(vec![placed(error, root, self.plan.at)])),
+            Ok(invocation) => self.plan.fields.answer(root, &invocation),
+            Err(error) => Answer::from(&Response::from_errors(vec![placed(error, root, self.plan.at)])),
         }
     }
 }
@@ -254,23 +254,17 @@ pub struct DirectSubscription {
 }
 
 impl DirectSubscription {
-    /// Each answer, as text.
-    pub(super) fn run(self, services: &Services) -> Result<BoxStream<'static, String>, ServerError> {
+    /// Its answers.
+    pub(super) fn run(self, services: &Services) -> Result<Answers, ServerError> {
         let DirectSubscription { plan, node, room } = self;
         let calls = listen(services, node, room).map_err(|error| placed(error, TOOL_CALLS, plan.at))?;
-        Ok(calls.map(move |call| plan.fields.payload(TOOL_CALLS, &call)).boxed())
+        Ok(calls.map(move |call| plan.fields.answer(TOOL_CALLS, &call)).boxed())
     }
 }
 
 /// An error of a root field, with its place as the library gives it.
 fn placed(error: Error, root: &str, at: Pos) -> ServerError {
     ServerError { path: vec![PathSegment::Field(root.to_owned())], ..error.into_server_error(at) }
-}
-
-/// An answer of the library's, as text.
-pub(super) fn text(response: &Response) -> String {
-    // Responses are made of JSON values, which always can be written.
-    serde_json::to_string(response).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //! which operation is meant, whether the variables fit their types (`variables`), and putting them where they stand
 //! (`binding`). Calls of tools have a shorter way (`direct`).
 
-use super::direct::{Direct, DirectMutation, DirectSubscription, Plan, text};
+use super::answer::{Answer, Answers, Given};
+use super::direct::{Direct, DirectMutation, DirectSubscription, Plan};
 use super::error::{ErrorCode, extensions};
 use super::variables::InputTypes;
 use super::{Caller, Pinned, Schema, Services, binding, builder, limits};
@@ -13,11 +14,10 @@ use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType};
 use async_graphql::{Name, Positioned, Request, Response, ServerError, ValidationMode, Variables};
 use futures_util::FutureExt;
-use futures_util::stream::{BoxStream, StreamExt};
+use futures_util::stream::StreamExt;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde_json::json;
-use serde_json::value::RawValue;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ pub enum Kind {
 /// Why an operation cannot be run: everything that is wrong with it.
 #[derive(Debug)]
 pub enum Refused {
-    /// The text is no GraphQL document.
+    /// The text is no GraphQL document, or the variables cannot be read.
     Syntax(Vec<ServerError>),
     /// The document does not fit the schema, names no operation that is meant, or its variables do not fit.
     Request(Vec<ServerError>),
@@ -68,6 +68,16 @@ impl Executable {
     pub fn kind(&self) -> Kind {
         self.kind
     }
+}
+
+/// An operation that needs neither parsing nor the library.
+pub enum AtHand {
+    /// A query whose answer is known.
+    Answer(Answer),
+    /// A mutation; nothing of it has been done.
+    Mutation(DirectMutation),
+    /// A subscription; it has not begun.
+    Subscription(DirectSubscription),
 }
 
 /// A validated document.
@@ -109,12 +119,9 @@ impl Documents {
     }
 
     /// Makes an operation ready to run, or says everything that is wrong with it.
-    pub async fn prepare(
-        &self,
-        text: &str,
-        operation_name: Option<&str>,
-        mut variables: Variables,
-    ) -> Result<Executable, Refused> {
+    pub async fn prepare(&self, given: &Given<'_>) -> Result<Executable, Refused> {
+        let text = given.query;
+        let mut variables = variables_of(given)?;
         let kept = match self.kept.get(text) {
             Some(kept) => kept,
             None => {
@@ -124,7 +131,7 @@ impl Documents {
                 kept
             }
         };
-        let (name, operation) = select(&kept.document, operation_name).map_err(|error| request(vec![error]))?;
+        let (name, operation) = select(&kept.document, given.operation_name).map_err(|error| request(vec![error]))?;
         self.inputs.check(operation, &variables).map_err(request)?;
         binding::fill_defaults(&operation.node, &mut variables);
         let mut document = ExecutableDocument::clone(&kept.document);
@@ -167,47 +174,60 @@ impl Documents {
     }
 
     /// Runs a query or mutation, answering from the version that is current now.
-    pub async fn execute(&self, executable: Executable, caller: Caller) -> Response {
-        let request = executable.request.data(caller).data(Pinned(self.services.views.current()));
+    pub async fn execute(&self, executable: Executable, caller: &Caller) -> Answer {
+        let request = executable.request.data(caller.clone()).data(Pinned(self.services.views.current()));
         // A defect in one field must not take the connection with it, nor what else runs on it.
         // Boxed: the library's future is of several kilobytes, and would be moved from hand to hand otherwise.
         let run = AssertUnwindSafe(Box::pin(self.schema.execute(request))).catch_unwind().await;
         let mut response = run.unwrap_or_else(|_| panicked());
         response.errors = coded(response.errors);
-        response
+        Answer::from(&response)
     }
 
     /// Runs a subscription.
-    pub fn subscribe(&self, executable: Executable, caller: Caller) -> BoxStream<'static, Response> {
-        let request = executable.request.data(caller).data(Pinned(self.services.views.current()));
+    pub fn subscribe(&self, executable: Executable, caller: &Caller) -> Answers {
+        let request = executable.request.data(caller.clone()).data(Pinned(self.services.views.current()));
         self.schema
             .execute_stream(request)
             .map(|mut response| {
                 response.errors = coded(response.errors);
-                response
+                Answer::from(&response)
             })
             .boxed()
     }
 
-    /// The operation, where it can be answered directly; else nothing has been done, and `prepare` is asked. A document
+    /// What can be answered without the library; else nothing has been done, and `prepare` is asked. A document
     /// that is not kept goes that way once.
-    pub fn direct(&self, text: &str, operation_name: Option<&str>, variables: Option<&RawValue>) -> Option<Direct> {
-        let kept = self.kept.get(text)?;
+    pub fn at_hand(&self, given: &Given<'_>, _caller: &Caller) -> Option<AtHand> {
+        let kept = self.kept.get(given.query)?;
         let plan = kept.plan.as_ref()?;
-        select(&kept.document, operation_name).ok()?;
-        plan.read(variables)
+        select(&kept.document, given.operation_name).ok()?;
+        Some(match plan.read(given.variables)? {
+            Direct::Mutation(mutation) => AtHand::Mutation(mutation),
+            Direct::Subscription(subscription) => AtHand::Subscription(subscription),
+        })
     }
 
-    /// Runs a mutation directly; answers what `execute` would, as text.
-    pub async fn answer(&self, direct: DirectMutation, caller: &Caller) -> String {
+    /// Runs a mutation directly; answers what `execute` would.
+    pub async fn answer(&self, direct: DirectMutation, caller: &Caller) -> Answer {
         let run = AssertUnwindSafe(direct.run(&self.services, caller)).catch_unwind().await;
-        run.unwrap_or_else(|_| text(&panicked()))
+        run.unwrap_or_else(|_| Answer::from(&panicked()))
     }
 
-    /// Runs a subscription directly; answers what `subscribe` would, as text, or why it cannot begin.
-    pub fn watch(&self, direct: DirectSubscription) -> Result<BoxStream<'static, String>, ServerError> {
+    /// Runs a subscription directly; answers what `subscribe` would, or why it cannot begin.
+    pub fn watch(&self, direct: DirectSubscription, _caller: &Caller) -> Result<Answers, ServerError> {
         direct.run(&self.services)
     }
+}
+
+/// The variables as they are named; deeper ones than the reader follows are refused.
+fn variables_of(given: &Given<'_>) -> Result<Variables, Refused> {
+    let Some(variables) = given.variables else { return Ok(Variables::default()) };
+    let read: serde_json::Result<Variables> = serde_json::from_str(variables.get());
+    read.map_err(|error| {
+        let error = ServerError::new(format!("variables cannot be read: {error}"), None);
+        Refused::Syntax(coded(vec![error]))
+    })
 }
 
 fn panicked() -> Response {

@@ -4,6 +4,7 @@
 //! `at(...)` answer from the same code; `mutation` sends commands; `subscription` watches. Nothing here knows
 //! HTTP, websockets or where the log is kept.
 
+mod answer;
 mod binding;
 mod direct;
 mod documents;
@@ -18,8 +19,9 @@ mod subscription;
 mod types;
 mod variables;
 
-pub use direct::{Direct, DirectMutation, DirectSubscription};
-pub use documents::{Documents, Executable, Kind, Refused};
+pub use answer::{Answer, Answers, Given};
+pub use direct::{DirectMutation, DirectSubscription};
+pub use documents::{AtHand, Documents, Executable, Kind, Refused};
 
 use crate::model::Actor;
 use crate::ports::Ports;
@@ -71,6 +73,18 @@ pub struct Caller {
     pub actor: Actor,
     /// What the caller calls the whole undertaking, from the transport; the request's own comes first.
     pub correlation_id: Option<String>,
+}
+
+/// What somebody may see and do, for comparing: callers of equal rights get equal answers to equal questions, so that
+/// one answer can serve them all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rights(u64);
+
+impl Caller {
+    /// The caller's rights. Everybody's are the same while everything is allowed.
+    pub fn rights(&self) -> Rights {
+        Rights(0)
+    }
 }
 
 /// The version that a request is answered from.

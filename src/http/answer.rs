@@ -1,7 +1,10 @@
 //! Answers on the wire: media type by Accept, status by what happened.
 
+use super::identity::Denied;
+use crate::graphql::Answer;
 use crate::graphql::error::{ErrorCode, extensions};
-use async_graphql::{Response as GraphQlResponse, ServerError};
+use async_graphql::ServerError;
+use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -43,20 +46,23 @@ impl Media {
         }
     }
 
-    fn respond(self, status: StatusCode, body: Vec<u8>) -> Response {
+    fn respond(self, status: StatusCode, body: impl Into<Body>) -> Response {
         let content_type = (header::CONTENT_TYPE, HeaderValue::from_static(self.as_str()));
-        (status, [content_type], body).into_response()
+        (status, [content_type], body.into()).into_response()
     }
 
     /// An operation that ran, with whatever errors its fields had.
-    pub(super) fn ran(self, response: &GraphQlResponse) -> Response {
-        match serde_json::to_vec(response) {
-            Ok(body) => self.respond(StatusCode::OK, body),
-            Err(error) => {
-                tracing::error!(%error, "an answer could not be written");
-                self.refused(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, "the answer could not be written")
-            }
-        }
+    pub(super) fn ran(self, answer: Answer) -> Response {
+        self.respond(StatusCode::OK, answer.text)
+    }
+
+    /// A caller that may not ask.
+    pub(super) fn denied(self, denied: Denied) -> Response {
+        let status = match (denied.code, denied.retry_after) {
+            (_, Some(_)) => StatusCode::TOO_MANY_REQUESTS,
+            _ => StatusCode::FORBIDDEN,
+        };
+        self.errors(status, &[denied.into_error()])
     }
 
     /// A GraphQL request that was not run.

@@ -1,26 +1,37 @@
 //! GraphQL over HTTP: POST for everything but subscriptions, GET for queries only.
 
+use super::Parts;
 use super::answer::{Media, coded_error};
-use super::{Parts, caller};
+use super::identity::{admit, caller};
 use crate::graphql::error::ErrorCode;
-use crate::graphql::{Caller, Kind};
-use async_graphql::Variables;
+use crate::graphql::{AtHand, Caller, Given, Kind};
 use axum::body::to_bytes;
 use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// A GraphQL request as it came.
-struct Given {
+/// A GraphQL request, read.
+struct Owned<'a> {
     query: String,
     operation_name: Option<String>,
-    variables: Variables,
+    variables: Option<Cow<'a, RawValue>>,
+}
+
+impl Owned<'_> {
+    fn given(&self) -> Given<'_> {
+        Given {
+            query: &self.query,
+            operation_name: self.operation_name.as_deref(),
+            variables: self.variables.as_deref(),
+            extensions: None,
+        }
+    }
 }
 
 pub(super) async fn post(
@@ -29,7 +40,10 @@ pub(super) async fn post(
     request: Request,
 ) -> Response {
     let media = Media::accepted(request.headers());
-    let caller = caller(address, request.headers());
+    let caller = match caller(&parts, address, request.headers()) {
+        Ok(caller) => caller,
+        Err(denied) => return media.denied(denied),
+    };
     if !is_json(request.headers()) {
         // Anything that a browser sends to another site without asking first is refused with this.
         let message = "the Content-Type of a GraphQL request is application/json";
@@ -41,7 +55,7 @@ pub(super) async fn post(
         return media.refused(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::InvalidArgument, message);
     };
     match read_body(&body) {
-        Ok(given) => Box::pin(answer(&parts, media, caller, given, false)).await,
+        Ok(given) => Box::pin(answer(&parts, media, caller, given.given(), false)).await,
         Err(reason) => media.refused(StatusCode::BAD_REQUEST, ErrorCode::InvalidArgument, reason),
     }
 }
@@ -51,7 +65,7 @@ pub(super) async fn get(parts: &Parts, caller: Caller, request: Request) -> Resp
     let parameters = Query::<HashMap<String, String>>::try_from_uri(request.uri());
     let given = parameters.map_err(|_| "the query string cannot be read".to_owned()).and_then(read_parameters);
     match given {
-        Ok(given) => answer(parts, media, caller, given, true).await,
+        Ok(given) => answer(parts, media, caller, given.given(), true).await,
         Err(reason) => media.refused(StatusCode::BAD_REQUEST, ErrorCode::InvalidArgument, reason),
     }
 }
@@ -75,26 +89,25 @@ struct Body<'a> {
     extensions: Option<&'a RawValue>,
 }
 
-fn read_body(body: &[u8]) -> Result<Given, String> {
+fn read_body(body: &[u8]) -> Result<Owned<'_>, String> {
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err("the body is no JSON object with a query".to_owned());
     }
     let body: Body<'_> = serde_json::from_slice(body).map_err(|error| format!("the body is no JSON: {error}"))?;
     let query = member(body.query, "query", "text")?.ok_or("query is missing")?;
     let operation_name = member(body.operation_name, "operationName", "text")?;
-    let variables = match member::<Variables>(body.variables.filter(|given| is_object(given)), "variables", "object")? {
-        Some(variables) => variables,
-        None if body.variables.is_none_or(|given| given.get() == "null") => Variables::default(),
-        None => return Err("variables is no object".to_owned()),
-    };
-    match body.extensions {
-        Some(given) if !is_object(given) && given.get() != "null" => Err("extensions is no object".to_owned()),
-        _ => Ok(Given { query, operation_name, variables }),
-    }
+    let variables = object(body.variables, "variables")?.map(Cow::Borrowed);
+    object(body.extensions, "extensions")?;
+    Ok(Owned { query, operation_name, variables })
 }
 
-fn is_object(given: &RawValue) -> bool {
-    given.get().starts_with('{')
+/// A member of the body that is an object; `None` where it is absent or null.
+fn object<'a>(given: Option<&'a RawValue>, name: &str) -> Result<Option<&'a RawValue>, String> {
+    match given {
+        Some(given) if given.get() == "null" => Ok(None),
+        Some(given) if !given.get().starts_with('{') => Err(format!("{name} is no object")),
+        given => Ok(given),
+    }
 }
 
 /// A member of the body; `None` where it is absent or null.
@@ -103,38 +116,41 @@ fn member<'a, T: Deserialize<'a>>(given: Option<&'a RawValue>, name: &str, kind:
     serde_json::from_str(given.get()).map_err(|_| format!("{name} is no {kind}"))
 }
 
-fn read_parameters(Query(mut given): Query<HashMap<String, String>>) -> Result<Given, String> {
+fn read_parameters(Query(mut given): Query<HashMap<String, String>>) -> Result<Owned<'static>, String> {
     let query = given.remove("query").ok_or("the parameter query is missing")?;
     let operation_name = given.remove("operationName").filter(|name| !name.is_empty());
     let given = given.remove("variables").filter(|text| !text.is_empty());
-    let parsed = given.map(|text| serde_json::from_str(&text)).transpose();
-    let variables = variables(parsed.map_err(|error| format!("variables is no JSON: {error}"))?)?;
-    Ok(Given { query, operation_name, variables })
+    let parsed = given.map(|text| serde_json::from_str::<Box<RawValue>>(&text)).transpose();
+    let parsed = parsed.map_err(|error| format!("variables is no JSON: {error}"))?;
+    let variables = object(parsed.as_deref(), "variables")?.map(|variables| Cow::Owned(variables.to_owned()));
+    Ok(Owned { query, operation_name, variables })
 }
 
-fn variables(given: Option<Value>) -> Result<Variables, String> {
-    match given {
-        None | Some(Value::Null) => Ok(Variables::from_json(Value::Object(Map::new()))),
-        Some(object @ Value::Object(_)) => Ok(Variables::from_json(object)),
-        Some(_) => Err("variables is no object".to_owned()),
+async fn answer(parts: &Parts, media: Media, caller: Caller, given: Given<'_>, reading_only: bool) -> Response {
+    if let Err(denied) = admit(parts, &caller) {
+        return media.denied(denied);
     }
-}
-
-async fn answer(parts: &Parts, media: Media, caller: Caller, given: Given, reading_only: bool) -> Response {
-    let Given { query, operation_name, variables } = given;
-    let executable = match parts.documents.prepare(&query, operation_name.as_deref(), variables).await {
+    match parts.documents.at_hand(&given, &caller) {
+        Some(AtHand::Answer(answer)) => return media.ran(answer),
+        Some(AtHand::Mutation(mutation)) if !reading_only => {
+            return media.ran(parts.documents.answer(mutation, &caller).await);
+        }
+        // Refused below, with the words for what is refused.
+        Some(AtHand::Mutation(_) | AtHand::Subscription(_)) | None => {}
+    }
+    let executable = match parts.documents.prepare(&given).await {
         Ok(executable) => executable,
         Err(refused) => return media.not_run(status(&refused), refused.errors()),
     };
     match executable.kind() {
-        Kind::Query => media.ran(&parts.documents.execute(executable, caller).await),
+        Kind::Query => media.ran(parts.documents.execute(executable, &caller).await),
         Kind::Mutation if reading_only => {
             let message = "a mutation is sent by POST";
             let mut response = media.refused(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::InvalidArgument, message);
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
             response
         }
-        Kind::Mutation => media.ran(&parts.documents.execute(executable, caller).await),
+        Kind::Mutation => media.ran(parts.documents.execute(executable, &caller).await),
         Kind::Subscription => {
             let error = coded_error("a subscription needs a websocket (graphql-transport-ws) on this path");
             media.not_run(StatusCode::UNPROCESSABLE_ENTITY, &[error])

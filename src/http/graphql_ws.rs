@@ -7,8 +7,9 @@
 
 use super::Parts;
 use super::answer::coded_error;
-use crate::graphql::{Caller, Direct, DirectMutation, DirectSubscription, Documents, Kind};
-use async_graphql::{Response, ServerError, Variables};
+use super::identity::{admit, caller_of_init};
+use crate::graphql::{Answer, AtHand, Caller, DirectMutation, DirectSubscription, Documents, Executable, Given, Kind};
+use async_graphql::ServerError;
 use axum::extract::WebSocketUpgrade;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use axum::response::Response as HttpResponse;
@@ -123,6 +124,17 @@ struct Operation<'a> {
     extensions: Option<&'a RawValue>,
 }
 
+impl Operation<'_> {
+    fn given(&self) -> Given<'_> {
+        Given {
+            query: &self.query,
+            operation_name: self.operation_name.as_deref(),
+            variables: self.variables,
+            extensions: self.extensions,
+        }
+    }
+}
+
 /// A part that is of the wrong kind ends the connection, as the protocol wants.
 fn part<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Close> {
     serde_json::from_str(text).map_err(|error| Close::invalid(format!("Invalid message received: {error}")))
@@ -155,10 +167,6 @@ enum ServerMessage<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         payload: Option<&'a RawValue>,
     },
-    Next {
-        id: &'a str,
-        payload: &'a Response,
-    },
     Error {
         id: &'a str,
         payload: &'a [ServerError],
@@ -170,7 +178,7 @@ enum ServerMessage<'a> {
 
 impl ServerMessage<'_> {
     fn frame(&self) -> Message {
-        // Responses are made of JSON values, which always can be written.
+        // Errors are made of text and JSON values, which always can be written.
         Message::Text(serde_json::to_string(self).unwrap_or_default().into())
     }
 }
@@ -296,6 +304,8 @@ impl Connection {
                 if self.acknowledged {
                     return Err(Close::new(4429, "Too many initialisation requests"));
                 }
+                self.caller = caller_of_init(&self.parts, &self.caller, payload)
+                    .map_err(|denied| Close::new(4403, denied.message))?;
                 self.acknowledged = true;
                 self.send(ServerMessage::ConnectionAck.frame()).await?;
             }
@@ -344,9 +354,16 @@ impl Connection {
             caller: self.caller.clone(),
             outgoing: self.outgoing.clone(),
         };
-        let (query, name) = (&operation.query, operation.operation_name.as_deref());
-        let task = match self.parts.documents.direct(query, name, operation.variables) {
-            Some(Direct::Mutation(mutation)) => {
+        if let Err(denied) = admit(&self.parts, &self.caller) {
+            return self.send(ServerMessage::Error { id: &id, payload: &[denied.into_error()] }.frame()).await;
+        }
+        let given = operation.given();
+        let task = match self.parts.documents.at_hand(&given, &self.caller) {
+            Some(AtHand::Answer(answer)) => {
+                run.finish(&answer).await;
+                return Ok(());
+            }
+            Some(AtHand::Mutation(mutation)) => {
                 // Most of it is done by the first look, where it was read: a call is on its way to its provider, and an
                 // answer needs no task at all. Others may compute for long, and would hold up the reader.
                 let mut answering = Box::pin(run.answer(mutation));
@@ -355,8 +372,8 @@ impl Connection {
                 }
                 tokio::spawn(answering)
             }
-            Some(Direct::Subscription(subscription)) => tokio::spawn(run.watch(subscription)),
-            None => tokio::spawn(run.run(Given::read(operation)?)),
+            Some(AtHand::Subscription(subscription)) => tokio::spawn(run.watch(subscription)),
+            None => tokio::spawn(run.run(Owned::of(operation))),
         };
         self.operations.insert(id, (self.started, task));
         Ok(())
@@ -369,21 +386,31 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-/// What an operation is run with by the library.
-struct Given {
+/// An operation that outlives the frame it came in.
+struct Owned {
     query: String,
     operation_name: Option<String>,
-    variables: Variables,
+    variables: Option<Box<RawValue>>,
+    extensions: Option<Box<RawValue>>,
 }
 
-impl Given {
-    fn read(operation: Operation<'_>) -> Result<Self, Close> {
-        let variables = operation.variables.map(|given| part(given.get())).transpose()?;
-        Ok(Given {
+impl Owned {
+    fn of(operation: Operation<'_>) -> Self {
+        Owned {
             query: operation.query.into_owned(),
             operation_name: operation.operation_name.map(Cow::into_owned),
-            variables: variables.unwrap_or_default(),
-        })
+            variables: operation.variables.map(RawValue::to_owned),
+            extensions: operation.extensions.map(RawValue::to_owned),
+        }
+    }
+
+    fn given(&self) -> Given<'_> {
+        Given {
+            query: &self.query,
+            operation_name: self.operation_name.as_deref(),
+            variables: self.variables.as_deref(),
+            extensions: self.extensions.as_deref(),
+        }
     }
 }
 
@@ -397,59 +424,75 @@ struct Run {
 }
 
 impl Run {
-    async fn run(self, given: Given) {
-        let Given { query, operation_name, variables } = given;
-        let executable = match self.documents.prepare(&query, operation_name.as_deref(), variables).await {
+    async fn run(self, operation: Owned) {
+        let executable = match self.documents.prepare(&operation.given()).await {
             Ok(executable) => executable,
             Err(refused) => return self.fail(refused.errors()).await,
         };
-        if executable.kind() != Kind::Subscription {
-            let response = self.documents.execute(executable, self.caller.clone()).await;
-            let answer = self.next(&response);
-            return self.complete(Some(answer)).await;
+        if executable.kind() == Kind::Subscription {
+            return self.subscribe(executable).await;
         }
-        let mut responses = self.documents.subscribe(executable, self.caller.clone());
+        let answer = self.documents.execute(executable, &self.caller).await;
+        self.finish(&answer).await;
+    }
+
+    async fn subscribe(self, executable: Executable) {
+        let mut answers = self.documents.subscribe(executable, &self.caller);
         let mut first = true;
-        while let Some(response) = responses.next().await {
+        while let Some(answer) = answers.next().await {
             // The field refused to begin: that is an error of the operation, not an event of it.
-            if first && response.data == async_graphql::Value::Null && !response.errors.is_empty() {
-                return self.fail(&response.errors).await;
+            if first && !answer.has_data() && answer.has_errors() {
+                return self.refuse(&answer).await;
             }
             first = false;
             // Refused only once the connection is over.
-            let _ = self.outgoing.send(Outgoing::Frame(self.next(&response))).await;
+            let _ = self.outgoing.send(Outgoing::Frame(self.next(&answer))).await;
         }
         self.complete(None).await;
     }
 
     /// A mutation without the library.
     async fn answer(self, mutation: DirectMutation) {
-        let payload = self.documents.answer(mutation, &self.caller).await;
-        let answer = self.next_of_text(&payload);
-        self.complete(Some(answer)).await;
+        let answer = self.documents.answer(mutation, &self.caller).await;
+        self.finish(&answer).await;
     }
 
     /// A subscription without the library.
     async fn watch(self, subscription: DirectSubscription) {
-        let mut payloads = match self.documents.watch(subscription) {
-            Ok(payloads) => payloads,
+        let mut answers = match self.documents.watch(subscription, &self.caller) {
+            Ok(answers) => answers,
             Err(error) => return self.fail(&[error]).await,
         };
-        while let Some(payload) = payloads.next().await {
-            let _ = self.outgoing.send(Outgoing::Frame(self.next_of_text(&payload))).await;
+        while let Some(answer) = answers.next().await {
+            let _ = self.outgoing.send(Outgoing::Frame(self.next(&answer))).await;
         }
         self.complete(None).await;
     }
 
-    /// What `next` makes of a payload that is JSON already.
-    fn next_of_text(&self, payload: &str) -> Message {
+    fn next(&self, answer: &Answer) -> Message {
         // Text always can be written.
         let id = serde_json::to_string(&self.id).unwrap_or_default();
+        let payload = String::from_utf8_lossy(&answer.text);
         Message::Text(format!(r#"{{"type":"next","id":{id},"payload":{payload}}}"#).into())
     }
 
-    fn next(&self, response: &Response) -> Message {
-        ServerMessage::Next { id: &self.id, payload: response }.frame()
+    /// The answer of what answers once.
+    async fn finish(self, answer: &Answer) {
+        let answer = self.next(answer);
+        self.complete(Some(answer)).await;
+    }
+
+    /// An answer of errors alone, as the error of the operation that it is.
+    async fn refuse(self, answer: &Answer) {
+        #[derive(Deserialize)]
+        struct Errors<'a> {
+            #[serde(borrow)]
+            errors: &'a RawValue,
+        }
+        let errors = serde_json::from_slice::<Errors<'_>>(&answer.text).map_or("[]", |read| read.errors.get());
+        let id = serde_json::to_string(&self.id).unwrap_or_default();
+        let end = Message::Text(format!(r#"{{"type":"error","id":{id},"payload":{errors}}}"#).into());
+        self.last(None, end).await;
     }
 
     async fn fail(self, errors: &[ServerError]) {

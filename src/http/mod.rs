@@ -6,10 +6,10 @@
 mod answer;
 mod graphql_http;
 mod graphql_ws;
+mod identity;
 
+use crate::graphql::Documents;
 use crate::graphql::error::ErrorCode;
-use crate::graphql::{Caller, Documents};
-use crate::model::Actor;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -70,7 +70,10 @@ async fn graphql_get(
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
     request: Request,
 ) -> Response {
-    let caller = caller(address, request.headers());
+    let caller = match identity::caller(&parts, address, request.headers()) {
+        Ok(caller) => caller,
+        Err(denied) => return answer::Media::accepted(request.headers()).denied(denied),
+    };
     match upgrade {
         // A browser sends a websocket to any site without asking first, and says only where the page is from.
         Ok(_) if !same_origin(request.headers()) => {
@@ -92,14 +95,5 @@ fn same_origin(headers: &HeaderMap) -> bool {
             let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
             origin.is_some() && origin == text(header::HOST)
         }
-    }
-}
-
-/// Who calls: without access control, whoever it is.
-fn caller(address: SocketAddr, headers: &HeaderMap) -> Caller {
-    let correlation_id = headers.get("x-correlation-id").and_then(|id| id.to_str().ok());
-    Caller {
-        actor: Actor::anonymous(Some(address.to_string())),
-        correlation_id: correlation_id.filter(|id| !id.is_empty()).map(str::to_owned),
     }
 }
