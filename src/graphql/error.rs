@@ -23,6 +23,12 @@ pub enum ErrorCode {
     NotFound,
     /// What is to be made is there already, and is somebody else's.
     AlreadyExists,
+    /// It is not known who asks, and it must be; a token or what else proves it goes with the request.
+    Unauthenticated,
+    /// Whoever asks may not do that; the details say which rule says so, or that none allows it.
+    PermissionDenied,
+    /// Asked too often; the details say when to ask again.
+    RateLimited,
     /// The answer would be too large; ask for less.
     TooComplex,
     /// The registry cannot do it now; the same request may work later.
@@ -76,6 +82,9 @@ impl ErrorCode {
             ErrorCode::InvalidArgument => "INVALID_ARGUMENT",
             ErrorCode::NotFound => "NOT_FOUND",
             ErrorCode::AlreadyExists => "ALREADY_EXISTS",
+            ErrorCode::Unauthenticated => "UNAUTHENTICATED",
+            ErrorCode::PermissionDenied => "PERMISSION_DENIED",
+            ErrorCode::RateLimited => "RATE_LIMITED",
             ErrorCode::TooComplex => "TOO_COMPLEX",
             ErrorCode::Unavailable => "UNAVAILABLE",
             ErrorCode::Internal => "INTERNAL",
@@ -103,7 +112,10 @@ impl ErrorCode {
 
     /// Whether the same request may work later.
     fn retryable(self) -> bool {
-        matches!(self, ErrorCode::Unavailable | ErrorCode::PortUnavailable | ErrorCode::PortExhausted)
+        matches!(
+            self,
+            ErrorCode::Unavailable | ErrorCode::RateLimited | ErrorCode::PortUnavailable | ErrorCode::PortExhausted
+        )
     }
 }
 
