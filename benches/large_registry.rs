@@ -12,7 +12,7 @@ mod support;
 
 use divan::Bencher;
 use onex::contracts::{self, Spelling, ToolFields};
-use onex::graphql::{Bounds, Caller, Documents, Given, Services};
+use onex::graphql::{Bounds, Caller, Documents, Given, Limits, Services};
 use onex::log::sqlite::SqliteLog;
 use onex::model::{Actor, NodeId, NodeName, RegistryId, ToolKey, ToolName, Ttl, Version};
 use onex::registry::command::{Command, OfferedTool, Patch, Register, Request};
@@ -97,7 +97,7 @@ fn start(directory: &Path, runtime: &Runtime) -> (Engine, Services) {
         views: engine.views().clone(),
         started_at: clock.now(),
         clock,
-        bounds: Bounds { ttl_seconds_max: 86_400, lease_ttl_seconds_max: 86_400 },
+        bounds: Bounds { ttl_seconds_max: 86_400, lease_ttl_seconds_max: 86_400, limits: Limits::default() },
     };
     (engine, services)
 }

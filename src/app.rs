@@ -148,6 +148,7 @@ impl App {
             bounds: Bounds {
                 ttl_seconds_max: config.registration.ttl_seconds_max,
                 lease_ttl_seconds_max: config.ports.ttl_seconds_max,
+                limits: config.limits.limits(),
             },
         };
         let port_server = PortServing::start(port_server, &ports, &engine);

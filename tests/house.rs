@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("proxy", &["model", "registry"]),
     ("graphql", &["model", "log", "registry", "contracts", "ports", "proxy"]),
     ("http", &["model", "graphql"]),
-    ("config", &["model", "registry", "proxy", "http"]),
+    ("config", &["model", "registry", "proxy", "graphql", "http"]),
     ("app", &["model", "log", "registry", "ports", "proxy", "graphql", "http", "config"]),
     ("client", &[]),
     ("cli", &["client", "app", "config", "graphql"]),

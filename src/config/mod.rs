@@ -6,6 +6,7 @@
 mod calls;
 mod history;
 mod http;
+mod limits;
 mod log;
 mod ports;
 mod registration;
@@ -13,6 +14,7 @@ mod registration;
 pub use calls::{Calls, LeastTrust};
 pub use history::History;
 pub use http::Http;
+pub use limits::Limits;
 pub use log::{Format, Level, Log};
 pub use ports::Ports;
 pub use registration::Registration;
@@ -41,6 +43,8 @@ pub struct Config {
     pub registration: Registration,
     /// What the transports allow.
     pub http: Http,
+    /// What a request may ask for.
+    pub limits: Limits,
     /// Which port numbers are leased, to whom and for how long.
     pub ports: Ports,
     /// How tools are called through the registry.
@@ -57,6 +61,7 @@ impl Default for Config {
             history: History::default(),
             registration: Registration::default(),
             http: Http::default(),
+            limits: Limits::default(),
             ports: Ports::default(),
             calls: Calls::default(),
         }
@@ -79,6 +84,24 @@ const SETTINGS: &[(&str, &str)] = &[
     ),
     ("http.body_bytes_max", "The most bytes of a request body or websocket message."),
     ("http.operations_max", "How many operations one websocket runs at once."),
+    ("limits.document_bytes_max", "The most bytes of a GraphQL document."),
+    ("limits.tokens_max", "The most tokens of a document: names, numbers, texts and punctuation."),
+    ("limits.depth_max", "How deep fields nest."),
+    ("limits.selections_max", "The most fields and fragments that a document asks for, fragments spread out."),
+    ("limits.root_fields_max", "The most fields at the root of an operation."),
+    ("limits.aliases_max", "The most aliases of a document, fragments spread out."),
+    ("limits.directives_max", "The most directives of a document, fragments spread out."),
+    ("limits.page_max", "The most entries of a page: 50 to 500."),
+    (
+        "limits.complexity_max",
+        "The most that an answer may cost, pages taken as full: one for each value, more for what is dear to find.",
+    ),
+    ("limits.values_max", "The most values that the lists of an answer have, counted while it is made."),
+    (
+        "limits.execution_ms",
+        "How long a query, the reading of a mutation's answer, or one event of a subscription may take, in milliseconds.",
+    ),
+    ("limits.introspection", "Answer questions about the schema."),
     ("ports.host", "What leases call the machine that the registry runs on."),
     ("ports.bands", "Port numbers to give out, each FROM-TO, or HOST=FROM-TO for one host alone."),
     ("ports.reserved", "Port numbers never to give out, each NUMBER or FROM-TO, or HOST=... for one host alone."),
@@ -186,6 +209,7 @@ impl Config {
             return Err(invalid(place("ports.ttl_seconds"), "is more than ports.ttl_seconds_max"));
         }
         self.ports.rules().map(drop).map_err(|(path, reason)| invalid(place(path), reason))?;
+        self.limits.check().map_err(|(path, reason)| invalid(place(path), reason))?;
         self.calls.check().map_err(|(path, reason)| invalid(place(path), reason))
     }
 

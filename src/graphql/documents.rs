@@ -7,12 +7,15 @@
 use super::answer::{Answer, Answers, Given};
 use super::direct::{Direct, DirectMutation, DirectSubscription, Plan};
 use super::error::{ErrorCode, extensions};
+use super::limits::budget::{Budget, Timed, timed_out};
+use super::limits::cost::{Costs, OutputTypes};
+use super::limits::{self, Limits, shape, text, tidy};
 use super::variables::InputTypes;
-use super::{Caller, Pinned, Schema, Services, binding, builder, limits};
+use super::{Caller, Pinned, Schema, Services, binding, builder};
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType};
-use async_graphql::{Name, Positioned, Request, Response, ServerError, ValidationMode, Variables};
+use async_graphql::{Error, Name, Pos, Positioned, Request, Response, ServerError, ValidationMode, Variables};
 use futures_util::FutureExt;
 use futures_util::stream::StreamExt;
 use quick_cache::Weighter;
@@ -87,6 +90,8 @@ struct Kept {
     mixes_variables: bool,
     /// How it is answered without the library, where it can be.
     plan: Option<Plan>,
+    /// What its answers may cost.
+    costs: Costs,
 }
 
 #[derive(Clone)]
@@ -105,6 +110,8 @@ pub struct Documents {
     /// Validates by all rules and runs nothing.
     checker: Schema,
     inputs: InputTypes,
+    outputs: OutputTypes,
+    limits: Limits,
     kept: Cache<Box<str>, Arc<Kept>, Weight>,
 }
 
@@ -113,9 +120,11 @@ impl Documents {
     pub fn new(services: Services) -> Self {
         let schema = super::schema(services.clone());
         let checker = builder().validation_mode(ValidationMode::Strict).extension(StopBeforeExecution).finish();
-        let inputs = InputTypes::of_sdl(&super::sdl());
+        let sdl = super::sdl();
+        let (inputs, outputs) = (InputTypes::of_sdl(&sdl), OutputTypes::of_sdl(&sdl));
+        let limits = services.bounds.limits.clone();
         let kept = Cache::with_weighter(KEPT_DOCUMENTS, KEPT_BYTES_MAX, Weight);
-        Documents { services, schema, checker, inputs, kept }
+        Documents { services, schema, checker, inputs, outputs, limits, kept }
     }
 
     /// Makes an operation ready to run, or says everything that is wrong with it.
@@ -134,6 +143,7 @@ impl Documents {
         let (name, operation) = select(&kept.document, given.operation_name).map_err(|error| request(vec![error]))?;
         self.inputs.check(operation, &variables).map_err(request)?;
         binding::fill_defaults(&operation.node, &mut variables);
+        kept.costs.check(name, &variables, &self.limits).map_err(|error| request(vec![error]))?;
         let mut document = ExecutableDocument::clone(&kept.document);
         binding::drop_absent(&mut document, &operation.node, &variables);
         if kept.mixes_variables {
@@ -151,9 +161,10 @@ impl Documents {
     }
 
     async fn validate(&self, text: &str) -> Result<Kept, Refused> {
-        limits::check_nesting(text).map_err(|error| Refused::Syntax(coded(vec![error])))?;
-        let document = parse_query(text).map_err(|error| Refused::Syntax(coded(vec![syntax(error.into())])))?;
-        limits::check_expansion(&document).map_err(|error| request(vec![error]))?;
+        text::check(text, &self.limits).map_err(|error| Refused::Syntax(coded(vec![error])))?;
+        let mut document = parse_query(text).map_err(|error| Refused::Syntax(coded(vec![syntax(error.into())])))?;
+        tidy::tidy(&mut document).map_err(|error| request(vec![error]))?;
+        shape::check(&document, &self.limits).map_err(|error| request(vec![error]))?;
         // All rules look at all operations; naming one is only asked of the run that never comes.
         let name = match &document.operations {
             DocumentOperations::Single(_) => None,
@@ -161,11 +172,12 @@ impl Documents {
         };
         let errors = self.check(document.clone(), name, Variables::default()).await;
         if !errors.is_empty() {
-            return Err(request(errors));
+            return Err(request(limits::cut(errors)));
         }
+        let costs = Costs::of(&document, &self.outputs, &self.limits).map_err(|error| request(vec![error]))?;
         let mixes_variables = binding::mixes_variables(&document);
         let plan = Plan::of(&document);
-        Ok(Kept { document, mixes_variables, plan })
+        Ok(Kept { document, mixes_variables, plan, costs })
     }
 
     /// What all rules of validation say; nothing is run.
@@ -175,20 +187,31 @@ impl Documents {
 
     /// Runs a query or mutation, answering from the version that is current now.
     pub async fn execute(&self, executable: Executable, caller: &Caller) -> Answer {
+        let (budget, reads) = (Budget::new(&self.limits), executable.kind == Kind::Query);
         let request = executable.request.data(caller.clone()).data(Pinned(self.services.views.current()));
+        let request = request.data(budget.clone());
         // A defect in one field must not take the connection with it, nor what else runs on it.
         // Boxed: the library's future is of several kilobytes, and would be moved from hand to hand otherwise.
-        let run = AssertUnwindSafe(Box::pin(self.schema.execute(request))).catch_unwind().await;
-        let mut response = run.unwrap_or_else(|_| panicked());
+        let run = AssertUnwindSafe(Timed::new(self.schema.execute(request), budget.clone())).catch_unwind();
+        let max = self.limits.execution_max;
+        // What a mutation waits for has limits of its own, and what it has done is to be told.
+        let run = if reads { tokio::time::timeout(max, run).await } else { Ok(run.await) };
+        let mut response = match run {
+            Ok(run) => run.unwrap_or_else(|_| panicked()),
+            Err(_) => alone(timed_out(max, max)),
+        };
+        if reads && let Some(refusal) = budget.overdrawn() {
+            response = alone(refusal);
+        }
         response.errors = coded(response.errors);
         Answer::from(&response)
     }
 
     /// Runs a subscription.
     pub fn subscribe(&self, executable: Executable, caller: &Caller) -> Answers {
+        let budget = Budget::new(&self.limits);
         let request = executable.request.data(caller.clone()).data(Pinned(self.services.views.current()));
-        self.schema
-            .execute_stream(request)
+        Timed::new(self.schema.execute_stream(request.data(budget.clone())), budget)
             .map(|mut response| {
                 response.errors = coded(response.errors);
                 Answer::from(&response)
@@ -231,8 +254,13 @@ fn variables_of(given: &Given<'_>) -> Result<Variables, Refused> {
 }
 
 fn panicked() -> Response {
-    let error = super::error::internal(&std::io::Error::other("a resolver panicked"));
-    Response::from_errors(vec![error.into_server_error(async_graphql::Pos::default())])
+    alone(super::error::internal(&std::io::Error::other("a resolver panicked")))
+}
+
+/// An answer that is nothing but a refusal.
+fn alone(error: Error) -> Response {
+    let error = error.into_server_error(Pos::default());
+    Response::from_errors(vec![ServerError { locations: Vec::new(), ..error }])
 }
 
 fn runnable(document: ExecutableDocument, name: Option<&str>, variables: Variables) -> Request {

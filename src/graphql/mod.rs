@@ -22,6 +22,7 @@ mod variables;
 pub use answer::{Answer, Answers, Given};
 pub use direct::{DirectMutation, DirectSubscription};
 pub use documents::{AtHand, Documents, Executable, Kind, Refused};
+pub use limits::Limits;
 
 use crate::model::Actor;
 use crate::ports::Ports;
@@ -31,6 +32,9 @@ use crate::registry::state::State;
 use crate::registry::view::Views;
 use async_graphql::{Schema as LibrarySchema, SchemaBuilder, ValidationMode};
 use std::sync::Arc;
+
+/// The sizes that a page may be bounded to: from that of one that does not say to the greatest.
+pub const PAGES: (u64, u64) = (paging::PAGE_DEFAULT as u64, paging::PAGE_MAX as u64);
 
 /// The schema that serves.
 pub type Schema = LibrarySchema<query::Query, mutation::Mutation, subscription::Subscription>;
@@ -61,6 +65,8 @@ pub struct Bounds {
     pub ttl_seconds_max: u32,
     /// The longest lifetime of a port lease, in seconds.
     pub lease_ttl_seconds_max: u32,
+    /// How large requests may be, and their answers.
+    pub limits: Limits,
 }
 
 /// One version of the registry: what a whole request is answered from.
@@ -95,6 +101,8 @@ fn builder() -> SchemaBuilder<query::Query, mutation::Mutation, subscription::Su
     LibrarySchema::build(query::Query::default(), mutation::Mutation::default(), subscription::Subscription::default())
         .register_output_type::<types::event::RegistryEvent>()
         .register_output_type::<error::ErrorCode>()
+        // Nesting is bounded before (`limits`), with words of its own.
+        .limit_recursive_depth(2 * limits::NESTING_MAX as usize)
         // Documents arrive here validated (`documents`): what is left is what each execution needs anyway.
         .validation_mode(ValidationMode::Fast)
 }

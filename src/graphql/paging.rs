@@ -3,11 +3,12 @@
 //! A cursor is the key of the thing it stands at, not a count: what comes and goes before it moves nothing.
 
 use super::error::invalid;
+use super::limits::budget::{List, spend};
 use crate::model::{
     ContractHash, ContractName, NodeId, NodeName, Sequence, Time, ToolKey, ToolName, TopicName, Version,
 };
 use async_graphql::connection::PageInfo;
-use async_graphql::{Object, OutputType, Result, TypeName};
+use async_graphql::{Context, Object, OutputType, Result, TypeName};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use futures_util::future::BoxFuture;
@@ -16,9 +17,9 @@ use std::ops::Bound;
 use uuid::Uuid;
 
 /// The size of a page that does not say.
-const PAGE_DEFAULT: usize = 50;
+pub(super) const PAGE_DEFAULT: usize = 50;
 /// The greatest size of a page.
-const PAGE_MAX: usize = 500;
+pub(super) const PAGE_MAX: usize = 500;
 
 /// What stands in a list, and can be found again in it.
 pub(super) trait Key: Ord + Clone + Send + Sync {
@@ -247,12 +248,12 @@ impl<T: OutputType> TypeName for Connection<T> {
 #[Object(name_type)]
 impl<T: OutputType> Connection<T> {
     /// The entries with their cursors.
-    async fn edges(&self) -> &[Edge<T>] {
-        &self.edges
+    async fn edges(&self) -> List<&Edge<T>> {
+        self.edges.iter().collect()
     }
 
     /// The entries alone.
-    async fn nodes(&self) -> Vec<&T> {
+    async fn nodes(&self) -> List<&T> {
         self.edges.iter().map(|edge| &edge.node).collect()
     }
 
@@ -267,7 +268,8 @@ impl<T: OutputType> Connection<T> {
     }
 
     /// How many entries the whole list has.
-    async fn total_count(&self) -> Result<usize> {
+    async fn total_count(&self, ctx: &Context<'_>) -> Result<usize> {
+        spend(ctx, 0)?;
         (self.total)().await
     }
 }

@@ -2,6 +2,7 @@
 //! earlier one.
 
 use super::error::invalid;
+use super::limits::budget::{List, spend};
 use super::paging::{Connection, Page, PageArgs, total};
 use super::types::contract::{self, Contract, ContractBy, ContractCollision, ContractFilter};
 use super::types::graph::{DependencyGraph, GraphDirection};
@@ -26,6 +27,8 @@ pub struct Reading {
 
 impl Reading {
     fn view(&self, ctx: &Context<'_>) -> Result<View> {
+        // Nothing more is looked for when the time is over.
+        spend(ctx, 0)?;
         match &self.view {
             Some(view) => Ok(view.clone()),
             None => Ok(ctx.data::<Pinned>()?.0.clone()),
@@ -117,7 +120,7 @@ impl Reading {
     }
 
     /// The bands of numbers that are leased, by host and transport, and how full they are.
-    async fn port_pools(&self, ctx: &Context<'_>) -> Result<Vec<PortPool>> {
+    async fn port_pools(&self, ctx: &Context<'_>) -> Result<List<PortPool>> {
         let pools = ctx.data::<Services>()?.ports.pools(&*self.view(ctx)?);
         Ok(pools.into_iter().map(PortPool::from).collect())
     }
@@ -171,8 +174,8 @@ impl Reading {
     }
 
     /// Names and versions under which nodes registered different contents, by name and version.
-    async fn contract_collisions(&self, ctx: &Context<'_>) -> Result<Vec<ContractCollision>> {
-        Ok(ContractCollision::all(&self.view(ctx)?))
+    async fn contract_collisions(&self, ctx: &Context<'_>) -> Result<List<ContractCollision>> {
+        Ok(ContractCollision::all(&self.view(ctx)?).into())
     }
 
     /// Topics that contracts name, by name.

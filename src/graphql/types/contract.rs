@@ -2,6 +2,7 @@
 
 use super::super::View;
 use super::super::error::invalid;
+use super::super::limits::budget::List;
 use super::super::paging::{Connection, Page, PageArgs, total};
 use super::super::scalars::DateTime;
 use super::node::{Node, NodeKind};
@@ -62,11 +63,11 @@ impl Contract {
         DateTime(self.held.registered_at)
     }
     /// What goes in.
-    async fn inputs(&self) -> Vec<ContractField> {
+    async fn inputs(&self) -> List<ContractField> {
         self.contract().inputs.iter().map(ContractField::of).collect()
     }
     /// What comes out.
-    async fn outputs(&self) -> Vec<ContractField> {
+    async fn outputs(&self) -> List<ContractField> {
         self.contract().outputs.iter().map(ContractField::of).collect()
     }
     /// Topics it publishes on, in the order of the document.
@@ -82,7 +83,7 @@ impl Contract {
         names(&self.contract().dead_letters)
     }
     /// What it depends on.
-    async fn dependencies(&self) -> Vec<ContractDependency> {
+    async fn dependencies(&self) -> List<ContractDependency> {
         let dependencies = self.contract().dependencies.iter();
         dependencies
             .map(|dependency| ContractDependency {
@@ -115,11 +116,11 @@ impl Contract {
         &self.contract().document
     }
     /// The nodes that keep it, by name.
-    async fn nodes(&self) -> Vec<Node> {
-        Node::all_by_name(&self.view, self.held.holders.iter().copied())
+    async fn nodes(&self) -> List<Node> {
+        Node::all_by_name(&self.view, self.held.holders.iter().copied()).into()
     }
     /// The tools that it declares, by name and version.
-    async fn tools(&self) -> Vec<Tool> {
+    async fn tools(&self) -> List<Tool> {
         let holders = self.held.holders.iter().filter_map(|id| self.view.node(*id));
         let mut keys: Vec<&ToolKey> = holders.flat_map(|node| &node.tools).collect();
         keys.sort();
@@ -333,7 +334,7 @@ impl ContractCollision {
         }
     }
     /// The contents, the one that counts first.
-    async fn sides(&self) -> Vec<CollisionSide> {
+    async fn sides(&self) -> List<CollisionSide> {
         let sides = self.view.sides(&self.key).into_iter();
         sides
             .map(|(hash, nodes)| CollisionSide {
@@ -341,12 +342,12 @@ impl ContractCollision {
                     ContentHash::Contract(hash) => hash.to_string(),
                     ContentHash::Definition(hash) => hash.to_string(),
                 },
-                nodes: Node::all_by_name(&self.view, nodes.into_iter()),
+                nodes: Node::all_by_name(&self.view, nodes.into_iter()).into(),
             })
             .collect()
     }
     /// The contracts that collide, the one that counts first; for a tool, the contracts that declare it.
-    async fn contracts(&self) -> Vec<Contract> {
+    async fn contracts(&self) -> List<Contract> {
         let mut contracts: Vec<Contract> = Vec::new();
         for (hash, nodes) in self.view.sides(&self.key) {
             let hashes: Vec<ContractHash> = match hash {
@@ -357,11 +358,11 @@ impl ContractCollision {
             };
             contracts.extend(hashes.into_iter().filter_map(|hash| Contract::by_hash(&self.view, hash)));
         }
-        contracts
+        contracts.into()
     }
     /// The nodes that say them, by name.
-    async fn nodes(&self) -> Vec<Node> {
-        Node::all_by_name(&self.view, self.view.sides(&self.key).into_iter().flat_map(|(_, nodes)| nodes))
+    async fn nodes(&self) -> List<Node> {
+        Node::all_by_name(&self.view, self.view.sides(&self.key).into_iter().flat_map(|(_, nodes)| nodes)).into()
     }
     /// When the collision was first noticed.
     async fn first_seen_at(&self) -> DateTime {
@@ -375,5 +376,5 @@ pub struct CollisionSide {
     /// SHA-256 of the contract or tool definition, 64 hexadecimal digits.
     hash: String,
     /// Who says it, by name.
-    nodes: Vec<Node>,
+    nodes: List<Node>,
 }

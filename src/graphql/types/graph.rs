@@ -1,6 +1,7 @@
 //! The dependency graph.
 
 use super::super::View;
+use super::super::limits::budget::List;
 use super::node::Node;
 use crate::registry::graph;
 use async_graphql::{Enum, ID, Object, SimpleObject};
@@ -50,7 +51,7 @@ fn id(vertex: &graph::Vertex) -> ID {
 impl DependencyGraph {
     /// The nodes, and the names that nodes depend on and nobody has registered; nearest to the root first, then by
     /// name.
-    async fn nodes(&self) -> Vec<GraphNode> {
+    async fn nodes(&self) -> List<GraphNode> {
         let vertices = self.graph.vertices.iter();
         let mut nodes: Vec<GraphNode> = vertices
             .map(|(vertex, depth)| {
@@ -67,11 +68,11 @@ impl DependencyGraph {
             })
             .collect();
         nodes.sort_by(|a, b| a.depth.cmp(&b.depth).then_with(|| a.name.cmp(&b.name)));
-        nodes
+        nodes.into()
     }
 
     /// The edges, each once: two nodes have one for each topic, dependency, tool or relation between them.
-    async fn edges(&self) -> Vec<GraphEdge> {
+    async fn edges(&self) -> List<GraphEdge> {
         let edges = self.graph.edges.iter();
         edges
             .map(|edge| GraphEdge {

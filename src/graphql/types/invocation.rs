@@ -3,6 +3,7 @@
 mod written;
 
 use super::super::error::{ErrorCode, earlier};
+use super::super::limits::budget::List;
 use super::super::paging::{Connection, Key, Page, PageArgs, total};
 use super::super::scalars::DateTime;
 use super::super::{Caller, Services, View};
@@ -250,7 +251,7 @@ impl Invocation {
         self.seen.chunks.iter().map(|chunk| &**chunk).collect()
     }
     /// Each provider's part, the first first.
-    async fn attempts(&self) -> Vec<InvocationAttempt> {
+    async fn attempts(&self) -> List<InvocationAttempt> {
         let attempts = self.call().attempts.iter().cloned();
         attempts.map(|attempt| InvocationAttempt { view: self.view.clone(), attempt }).collect()
     }
@@ -299,7 +300,7 @@ impl Invocation {
         self.call().execution_log_url.as_deref()
     }
     /// What the registry's history has of it, oldest first: at most 1,000 events, and none of what is no longer kept.
-    async fn events(&self, ctx: &Context<'_>) -> Result<Vec<RegistryEvent>> {
+    async fn events(&self, ctx: &Context<'_>) -> Result<List<RegistryEvent>> {
         let services = ctx.data::<Services>()?;
         // What happened just now is about to be written.
         services.proxy.flush().await;
@@ -365,7 +366,7 @@ impl InvocationPlan<'_> {
         &self.plan.arguments
     }
     /// Everybody who offers the tool, the earliest first.
-    async fn candidates(&self) -> Vec<InvocationCandidate> {
+    async fn candidates(&self) -> List<InvocationCandidate> {
         let candidates = self.plan.candidates.iter().filter_map(|candidate| {
             let node = Node::by_id(self.view, candidate.node)?;
             Some(InvocationCandidate { node, candidate: candidate.clone() })

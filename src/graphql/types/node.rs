@@ -2,6 +2,7 @@
 
 use super::super::View;
 use super::super::error::{ErrorCode, invalid, refuse, too_large};
+use super::super::limits::budget::{List, spend};
 use super::super::paging::{Connection, Key, Page, PageArgs, Rank, total};
 use super::super::scalars::DateTime;
 use super::contract::Contract;
@@ -13,7 +14,7 @@ use super::trust::{Trust, TrustState};
 use crate::model::{self, NAME_LEN_MAX, NodeId, NodeName, Time, ToolName, TopicName};
 use crate::registry::graph::{Direction, neighbours};
 use crate::registry::state::State;
-use async_graphql::{Enum, InputObject, Object, OneofObject, Result, SimpleObject};
+use async_graphql::{Context, Enum, InputObject, Object, OneofObject, Result, SimpleObject};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -127,7 +128,8 @@ impl Node {
         nodes
     }
 
-    fn neighbours(&self, direction: Direction, depth: i32) -> Result<Vec<Node>> {
+    fn neighbours(&self, ctx: &Context<'_>, direction: Direction, depth: i32) -> Result<List<Node>> {
+        spend(ctx, 0)?;
         let depth = u32::try_from(depth).map_err(|_| invalid("depth", format!("is {depth}; it is 0 or more")))?;
         let nodes = neighbours(&self.view, &self.node, direction, Some(depth)).map_err(too_large)?;
         Ok(nodes.into_iter().map(|node| Node { view: self.view.clone(), node }).collect())
@@ -242,32 +244,34 @@ impl Node {
         Ok(page.take(tools, total(move || count)))
     }
     /// The port leases that go with it and hold, by host and number.
-    async fn ports(&self) -> Vec<PortLease> {
-        PortLease::of_node(&self.view, self.node.id)
+    async fn ports(&self) -> List<PortLease> {
+        PortLease::of_node(&self.view, self.node.id).into()
     }
     /// Where it takes things in.
-    async fn inbound_ports(&self) -> Vec<NodePort> {
+    async fn inbound_ports(&self) -> List<NodePort> {
         let port = |port: &model::NodePort| NodePort { view: self.view.clone(), port: port.clone() };
         self.node.declared.inbound.iter().map(port).collect()
     }
     /// Where it gives things out.
-    async fn outbound_ports(&self) -> Vec<NodePort> {
+    async fn outbound_ports(&self) -> List<NodePort> {
         let port = |port: &model::NodePort| NodePort { view: self.view.clone(), port: port.clone() };
         self.node.declared.outbound.iter().map(port).collect()
     }
     /// Nodes that feed it, nearest first, then by name: see dependencyGraph.
     async fn upstream(
         &self,
+        ctx: &Context<'_>,
         #[graphql(default = 1, desc = "How many steps to go: 0 or more.")] depth: i32,
-    ) -> Result<Vec<Node>> {
-        self.neighbours(Direction::Upstream, depth)
+    ) -> Result<List<Node>> {
+        self.neighbours(ctx, Direction::Upstream, depth)
     }
     /// Nodes that it feeds, nearest first, then by name: what may break when it stops.
     async fn downstream(
         &self,
+        ctx: &Context<'_>,
         #[graphql(default = 1, desc = "How many steps to go: 0 or more.")] depth: i32,
-    ) -> Result<Vec<Node>> {
-        self.neighbours(Direction::Downstream, depth)
+    ) -> Result<List<Node>> {
+        self.neighbours(ctx, Direction::Downstream, depth)
     }
     /// The name of the agent it belongs to; null where it belongs to none.
     async fn owned_by_agent(&self) -> Option<&str> {

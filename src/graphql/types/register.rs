@@ -1,6 +1,7 @@
 //! Registration as clients give it: checked here, field by field, and made a command.
 
 use super::super::error::{contract as contract_error, invalid, tool as tool_error};
+use super::super::limits::budget::List;
 use super::super::{Bounds, View};
 use super::contract::{Contract, ContractCollision};
 use super::node::{ExecutionMode, Node, NodeKind};
@@ -370,7 +371,7 @@ impl Registration {
         Contract::by_hash(&self.view, self.node.declared.contract?)
     }
     /// What the node's contract and tools collide with.
-    async fn collisions(&self) -> Vec<ContractCollision> {
+    async fn collisions(&self) -> List<ContractCollision> {
         let contract = self.view.contract_of(&self.node);
         let contract = contract.map(|held| CollisionKey::Contract(held.name.clone(), held.version.clone()));
         let tools = self.node.tools.iter();

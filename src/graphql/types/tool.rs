@@ -1,6 +1,7 @@
 //! Tools: the object, and which tools a list has.
 
 use super::super::error::invalid;
+use super::super::limits::budget::List;
 use super::super::paging::{Connection, Page, PageArgs, Rank, Total, total};
 use super::super::scalars::DateTime;
 use super::super::{Services, View};
@@ -127,7 +128,7 @@ impl Tool {
         &self,
         #[graphql(default_with = "Some(false)", desc = "Only nodes whose trust is TRUSTED or VERIFIED.")]
         trusted_only: Option<bool>,
-    ) -> Vec<ToolProvider> {
+    ) -> List<ToolProvider> {
         let offers = self.tool.offers.iter();
         let providers = offers.filter_map(|offer| {
             let node = Node::by_id(&self.view, offer.node)?;

@@ -2,6 +2,7 @@
 
 use super::super::View;
 use super::super::error::invalid;
+use super::super::limits::budget::List;
 use super::node::Node;
 use crate::model::{NodeId, TopicName, TopicPattern};
 use crate::registry::state::TopicUse;
@@ -17,8 +18,8 @@ pub struct Topic {
 }
 
 impl Topic {
-    fn nodes(&self, ids: &OrdSet<NodeId>) -> Vec<Node> {
-        Node::all_by_name(&self.view, ids.iter().copied())
+    fn nodes(&self, ids: &OrdSet<NodeId>) -> List<Node> {
+        Node::all_by_name(&self.view, ids.iter().copied()).into()
     }
 }
 
@@ -30,15 +31,15 @@ impl Topic {
         self.name.as_str()
     }
     /// Nodes whose contracts publish on it, by name.
-    async fn publishers(&self) -> Vec<Node> {
+    async fn publishers(&self) -> List<Node> {
         self.nodes(&self.uses.publishers)
     }
     /// Nodes whose contracts read it, by name.
-    async fn declared_subscribers(&self) -> Vec<Node> {
+    async fn declared_subscribers(&self) -> List<Node> {
         self.nodes(&self.uses.subscribers)
     }
     /// Nodes whose contracts send there what they could not handle, by name.
-    async fn dead_letter_publishers(&self) -> Vec<Node> {
+    async fn dead_letter_publishers(&self) -> List<Node> {
         self.nodes(&self.uses.dead_letters)
     }
 }
