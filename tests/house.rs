@@ -146,3 +146,24 @@ fn only_the_app_names_a_home_of_the_log() {
         }
     }
 }
+
+#[test]
+fn every_list_of_objects_is_counted_before_it_is_made() {
+    // No objects; and what a mutation made, which is told whatever it costs, and is a hundred at most.
+    let counted_otherwise = [
+        "-> Vec<&str>",
+        "-> Vec<Vec<ID>>",
+        "-> Vec<Transport>",
+        "-> Vec<Uuid>",
+        "-> Vec<&Value>",
+        "-> Result<Vec<PortLease>>",
+    ];
+    for (file, code) in sources().iter().filter(|(_, code)| code.contains("#[Object")) {
+        // A field of the API: a resolver that answers many.
+        let resolvers = code.split("async fn ").skip(1).filter_map(|rest| rest.split('{').next());
+        for head in resolvers.filter(|head| head.contains("-> Vec<") || head.contains("-> Result<Vec<")) {
+            let is_plain = counted_otherwise.iter().any(|plain| head.trim_end().ends_with(plain));
+            assert!(is_plain, "src/{file}.rs answers a Vec of objects where a List would be counted: {head}");
+        }
+    }
+}

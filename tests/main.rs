@@ -9,6 +9,8 @@
     reason = "tests wait by the clock, draw ids and print their seeds"
 )]
 
+#[cfg(target_os = "linux")]
+mod abuse;
 mod bad_input;
 mod calls;
 mod cli;
@@ -16,10 +18,12 @@ mod corpus;
 mod crash;
 mod data_directory;
 mod direct;
+mod generated_requests;
 mod house;
 mod http;
 mod leases;
 mod lifetimes;
+mod limits;
 mod node_programs;
 #[cfg(target_os = "linux")]
 mod nodes;

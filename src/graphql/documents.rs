@@ -211,8 +211,12 @@ impl Documents {
     pub fn subscribe(&self, executable: Executable, caller: &Caller) -> Answers {
         let budget = Budget::new(&self.limits);
         let request = executable.request.data(caller.clone()).data(Pinned(self.services.views.current()));
-        Timed::new(self.schema.execute_stream(request.data(budget.clone())), budget)
-            .map(|mut response| {
+        let answers = Timed::new(self.schema.execute_stream(request.data(budget.clone())), budget);
+        // After a defect in one answer there are no more.
+        AssertUnwindSafe(answers)
+            .catch_unwind()
+            .map(|answer| {
+                let mut response = answer.unwrap_or_else(|_| panicked());
                 response.errors = coded(response.errors);
                 Answer::from(&response)
             })

@@ -319,3 +319,62 @@ pub(super) fn too_large(error: graph::TooLarge) -> Error {
     let details = json!({ "nodesMax": graph::VERTICES_MAX, "edgesMax": graph::EDGES_MAX });
     refuse(ErrorCode::TooComplex, error.to_string(), details)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{AppendError, ReadError};
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    /// A log that is kept.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const SECRET: &str = "disk /dev/sda7 has failed";
+
+    fn failed() -> ReadError {
+        ReadError::Failed(Box::new(std::io::Error::other(SECRET)))
+    }
+
+    #[test]
+    fn what_the_registry_did_wrong_is_logged_once_and_told_by_id_alone() {
+        for make in [
+            || internal(&failed()),
+            || earlier(view::Error::Unreadable(failed())),
+            || watching(watch::Error::Unreadable(failed())),
+        ] {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+            let error = tracing::subscriber::with_default(subscriber, make);
+            let told = format!("{} {:?}", error.message, error.extensions);
+            assert!(told.contains("INTERNAL") && !told.contains(SECRET), "{told}");
+            let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+            assert_eq!(log.matches(SECRET).count(), 1, "{log}");
+            let (_, id) = error.message.rsplit_once(' ').unwrap();
+            assert_eq!(log.matches(id).count(), 1, "{log}");
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_stored_is_told_without_the_reason() {
+        let source = || Box::new(std::io::Error::other(SECRET));
+        let (refused, unknown) = (AppendError::Refused(source()), AppendError::Unknown(source()));
+        for error in [engine::Error::NotStored(Arc::new(refused)), engine::Error::Halted(Arc::new(unknown))] {
+            let error = super::engine(error);
+            let told = format!("{} {:?}", error.message, error.extensions);
+            assert!(told.contains("UNAVAILABLE") && !told.contains(SECRET), "{told}");
+        }
+    }
+}

@@ -218,7 +218,8 @@ impl<T: OutputType> OutputType for List<T> {
         if let Some(budget) = ctx.data_opt::<Budget>()
             && !self.0.is_empty()
         {
-            let values = (self.0.len() as u64).saturating_mul(values_of(&ctx.item.node, ctx.query_env));
+            // Each entry has itself, and the fields below it.
+            let values = (self.0.len() as u64).saturating_mul(fields_of(&ctx.item.node, ctx.query_env) + 1);
             let spent = budget.spend(values).map_err(|error| ctx.set_error_path(error.into_server_error(field.pos)));
             spent?;
             budget.breathe().await;
@@ -227,18 +228,18 @@ impl<T: OutputType> OutputType for List<T> {
     }
 }
 
-/// How many values an entry has: itself, and the fields below it, fragments spread out.
-fn values_of(set: &SelectionSet, query: &QueryEnv) -> u64 {
-    let mut values = 1_u64;
+/// How many fields are below a field, fragments spread out.
+fn fields_of(set: &SelectionSet, query: &QueryEnv) -> u64 {
+    let mut fields = 0_u64;
     for selection in &set.items {
-        values = values.saturating_add(match &selection.node {
-            Selection::Field(field) => values_of(&field.node.selection_set.node, query),
-            Selection::InlineFragment(fragment) => values_of(&fragment.node.selection_set.node, query),
+        fields = fields.saturating_add(match &selection.node {
+            Selection::Field(field) => fields_of(&field.node.selection_set.node, query).saturating_add(1),
+            Selection::InlineFragment(fragment) => fields_of(&fragment.node.selection_set.node, query),
             Selection::FragmentSpread(spread) => {
                 let fragment = query.fragments.get(&spread.node.fragment_name.node);
-                fragment.map_or(0, |fragment| values_of(&fragment.node.selection_set.node, query))
+                fragment.map_or(0, |fragment| fields_of(&fragment.node.selection_set.node, query))
             }
         });
     }
-    values
+    fields
 }

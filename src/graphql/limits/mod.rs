@@ -56,7 +56,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             document_bytes_max: 262_144,
-            tokens_max: 15_000,
+            tokens_max: 20_000,
             depth_max: 32,
             selections_max: 5_000,
             root_fields_max: 1_000,
