@@ -88,13 +88,21 @@ fn start(directory: &Path, runtime: &Runtime) -> (Engine, Services) {
     let ports = onex::ports::Ports::new(engine.handle(), engine.views().clone(), clock.clone(), rules);
     let calls = onex::config::Calls::default();
     let outbound = onex::proxy::outbound::Outbound::try_new(calls.policy().unwrap()).expect("an HTTP client");
-    let proxy =
-        onex::proxy::Proxy::start(engine.handle(), engine.views().clone(), clock.clone(), calls.rules(), outbound);
+    let metrics = onex::telemetry::Metrics::default();
+    let proxy = onex::proxy::Proxy::start(
+        engine.handle(),
+        engine.views().clone(),
+        clock.clone(),
+        calls.rules(),
+        outbound,
+        metrics.calls.clone(),
+    );
     let services = Services {
         ports: Arc::new(ports),
         proxy: Arc::new(proxy),
         handle: engine.handle(),
         views: engine.views().clone(),
+        requests: metrics.requests.clone(),
         started_at: clock.now(),
         clock,
         bounds: Bounds { ttl_seconds_max: 86_400, lease_ttl_seconds_max: 86_400, limits: Limits::default() },
@@ -168,10 +176,11 @@ fn registry(count: usize) -> &'static Registry {
 
 fn ask(bencher: Bencher<'_, '_>, count: usize, query: &str) {
     let registry = registry(count);
-    let caller = Caller { actor: Actor::anonymous(None), correlation_id: None };
+    let caller =
+        Caller { actor: Actor::anonymous(None), correlation_id: None, via: onex::telemetry::Via::Http, trace: None };
     bencher.bench(|| {
         registry.runtime.block_on(async {
-            let executable = registry.documents.prepare(&Given { query, ..Given::default() }).await;
+            let executable = registry.documents.prepare(&Given { query, ..Given::default() }, &caller).await;
             let executable = executable.unwrap_or_else(|refused| panic!("{refused:?}"));
             let answer = registry.documents.execute(executable, &caller).await;
             assert!(!answer.has_errors(), "{:?}", answer.text);

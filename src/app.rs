@@ -1,5 +1,13 @@
 //! The one place where the parts are built and meet.
 
+mod examine;
+mod notify;
+mod operations;
+
+pub use examine::{Examined, examine, free_bytes, log_bytes};
+pub use notify::notify;
+pub use operations::FREE_BYTES_MIN;
+
 use crate::config::Config;
 use crate::graphql::{Bounds, Documents, Services};
 use crate::http::{self, Limits, Parts};
@@ -15,22 +23,20 @@ use crate::registry::command::{Command, Request};
 use crate::registry::engine::{self, Clock, Engine};
 use crate::registry::pool::Rules;
 use crate::registry::{keeper, upkeep};
+use crate::telemetry::{self, Metrics};
 use axum::serve::ListenerExt;
+use operations::Looking;
 use std::net::SocketAddr;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
-
-/// How long what is under way may take to finish when the server stops.
-const STOP_WAIT: Duration = Duration::from_secs(5);
-
-/// How long calls that are under way may take to end when the server stops.
-const CALLS_WAIT: Duration = Duration::from_secs(3);
 
 /// Where portserver is spoken unless the configuration says otherwise.
 const PORT_SERVER_USUAL: &str = "@onex";
@@ -111,9 +117,44 @@ pub struct App {
     keeper: JoinHandle<()>,
     server: JoinHandle<std::io::Result<()>>,
     port_server: PortServing,
+    /// Turns true when nobody should be sent here any more.
+    unready: Arc<AtomicBool>,
     stopping: watch::Sender<bool>,
     /// Answers once the last websocket is gone.
     open: mpsc::Receiver<()>,
+    end: End,
+}
+
+/// How much time there is for the end.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    /// Before it begins, for those who send requests here to notice.
+    pause: Duration,
+    /// For all of it.
+    within: Duration,
+}
+
+fn seconds(count: u32) -> Duration {
+    Duration::from_secs(u64::from(count))
+}
+
+/// Answers that the registry is not ready, on its own address, while the log is read.
+struct Starting(watch::Sender<bool>);
+
+impl Starting {
+    /// On a twin of the listener: what comes after its end waits for the other.
+    fn serve(twin: TcpListener) -> Self {
+        let (ends, mut end) = watch::channel(false);
+        let ended = async move {
+            let _ = end.wait_for(|ends| *ends).await;
+        };
+        tokio::spawn(async move { axum::serve(twin, http::starting::router()).with_graceful_shutdown(ended).await });
+        Starting(ends)
+    }
+
+    fn end(self) {
+        self.0.send_replace(true);
+    }
 }
 
 impl App {
@@ -126,17 +167,29 @@ impl App {
         let listener = TcpListener::bind(config.listen).await;
         let listener = listener.map_err(|source| StartError::Listen { address: config.listen, source })?;
         let address = listener.local_addr().unwrap_or(config.listen);
+        let listening = |source| StartError::Listen { address, source };
+        let listener = listener.into_std().map_err(listening)?;
+        let twin = listener.try_clone().and_then(TcpListener::from_std).map_err(listening)?;
+        let listener = TcpListener::from_std(listener).map_err(listening)?;
         let port_server = PortServing::bind(&config.ports.portserver)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let started_at = clock.now();
-        let engine = open(config, clock.clone(), started_at)?;
+        let metrics = Arc::new(Metrics::default());
+        let engine = {
+            let starting = Starting::serve(twin);
+            let (config, clock, metrics) = (config.clone(), clock.clone(), metrics.clone());
+            let opening = tokio::task::spawn_blocking(move || open(&config, clock, started_at, &metrics));
+            let opened = opening.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
+            starting.end();
+            opened?
+        };
         let rules = config.ports.rules().map_err(|(setting, reason)| StartError::Setting { setting, reason })?;
         check_host(&engine, &rules)?;
         let grace = Command::GrantGrace { seconds: config.registration.grace_seconds };
         let request = Request { command: grace, actor: Actor::registry(), correlation_id: None };
         engine.handle().submit(request).await?;
         let ports = Arc::new(Ports::new(engine.handle(), engine.views().clone(), clock.clone(), rules));
-        let proxy = Arc::new(start_proxy(config, &engine, clock.clone())?);
+        let proxy = Arc::new(start_proxy(config, &engine, clock.clone(), metrics.calls.clone())?);
         proxy.end_interrupted().await?;
         let services = Services {
             handle: engine.handle(),
@@ -144,6 +197,7 @@ impl App {
             ports: ports.clone(),
             proxy: proxy.clone(),
             clock: clock.clone(),
+            requests: metrics.requests.clone(),
             started_at,
             bounds: Bounds {
                 ttl_seconds_max: config.registration.ttl_seconds_max,
@@ -155,15 +209,29 @@ impl App {
         warn_of_ephemeral(ports.rules());
         let (stopping, stop) = watch::channel(false);
         let (held, open) = mpsc::channel(1);
+        let unready = Arc::new(AtomicBool::new(false));
+        let looking = Looking {
+            metrics: metrics.clone(),
+            handle: engine.handle(),
+            views: engine.views().clone(),
+            ports: ports.clone(),
+            proxy: proxy.clone(),
+            clock: clock.clone(),
+            data_dir: config.data_dir.clone(),
+            stopping: unready.clone(),
+        };
         let parts = Parts {
             documents: Arc::new(Documents::new(services)),
             limits: Limits { body_bytes_max: config.http.body_bytes_max, operations_max: config.http.operations_max },
+            metrics,
+            operations: Arc::new(looking),
             stopping: stop.clone(),
             open: held,
         };
         let keeper = tokio::spawn(keeper::keep(engine.handle(), engine.views().clone(), clock));
         let server = tokio::spawn(serve(listener, parts, stop));
-        Ok(App { engine, proxy, address, keeper, server, port_server, stopping, open })
+        let end = End { pause: seconds(config.stop_pause_seconds), within: seconds(config.stop_seconds) };
+        Ok(App { engine, proxy, address, keeper, server, port_server, unready, stopping, open, end })
     }
 
     /// Where it listens.
@@ -181,16 +249,23 @@ impl App {
         &self.engine
     }
 
-    /// Stops: takes nothing new, lets what is under way finish for up to five seconds, closes the log.
-    pub async fn stop(self) {
-        let App { engine, proxy, keeper, server, port_server, stopping, mut open, .. } = self;
+    /// Stops: is not ready any more, waits for those who send requests here to notice, takes nothing new, lets what is
+    /// under way finish, closes the log. Answers within the time that the configuration gives; false where something
+    /// did not end in it, and goes on until the process ends.
+    pub async fn stop(self) -> bool {
+        let App { engine, proxy, keeper, server, port_server, unready, stopping, mut open, end, .. } = self;
+        unready.store(true, Ordering::Relaxed);
+        tokio::time::sleep(end.pause).await;
+        let begun = Instant::now();
+        // Calls have their share of it, and the log: what was answered is in it, but a snapshot may take its time.
+        let (calls_end, requests_end) = (begun + end.within * 3 / 10, begun + end.within * 7 / 10);
         keeper.abort();
         port_server.tasks.iter().for_each(JoinHandle::abort);
         // Calls first: their answers come over the connections that are about to be closed.
-        if tokio::time::timeout(CALLS_WAIT, proxy.drain()).await.is_err() {
+        if timeout_at(calls_end, proxy.drain()).await.is_err() {
             tracing::warn!("some calls did not end in time and were given up");
         }
-        if tokio::time::timeout(STOP_WAIT, proxy.stop()).await.is_err() {
+        if timeout_at(requests_end, proxy.stop()).await.is_err() {
             tracing::warn!("the last calls could not be recorded in time");
         }
         stopping.send_replace(true);
@@ -198,11 +273,16 @@ impl App {
             let _ = server.await;
             while open.recv().await.is_some() {}
         };
-        if tokio::time::timeout(STOP_WAIT, finished).await.is_err() {
+        if timeout_at(requests_end, finished).await.is_err() {
             tracing::warn!("some requests did not finish in time and were cut off");
         }
         // A panic in there has been told; there is nothing left to stop.
-        let _ = tokio::task::spawn_blocking(move || engine.stop()).await;
+        let closed =
+            timeout_at(begun + end.within * 9 / 10, tokio::task::spawn_blocking(move || engine.stop())).await.is_ok();
+        if !closed {
+            tracing::warn!("the log could not be closed in time: no change is lost, and the next start reads it anew");
+        }
+        closed
     }
 }
 
@@ -265,12 +345,17 @@ impl PortServing {
     }
 }
 
-fn start_proxy(config: &Config, engine: &Engine, clock: Arc<dyn Clock>) -> Result<Proxy, StartError> {
+fn start_proxy(
+    config: &Config,
+    engine: &Engine,
+    clock: Arc<dyn Clock>,
+    metrics: telemetry::Calls,
+) -> Result<Proxy, StartError> {
     let calls = &config.calls;
     let setting = |setting, reason| StartError::Setting { setting, reason };
     let policy = calls.policy().map_err(|(name, reason)| setting(name, reason))?;
     let outbound = Outbound::try_new(policy).map_err(|error| setting("calls", error.to_string()))?;
-    Ok(Proxy::start(engine.handle(), engine.views().clone(), clock, calls.rules(), outbound))
+    Ok(Proxy::start(engine.handle(), engine.views().clone(), clock, calls.rules(), outbound, metrics))
 }
 
 /// Refuses a new name for this machine while numbers of it are leased under the old one: they would be given again.
@@ -304,11 +389,12 @@ fn warn_of_ephemeral(rules: &Rules) {
     }
 }
 
-fn open(config: &Config, clock: Arc<dyn Clock>, now: Time) -> Result<Engine, StartError> {
+fn open(config: &Config, clock: Arc<dyn Clock>, now: Time, metrics: &Metrics) -> Result<Engine, StartError> {
     let owner = format!("onex process {} (listening at {}, since {now})", std::process::id(), config.listen);
     #[expect(clippy::disallowed_methods, reason = "the one place where a registry's id is drawn")]
     let fresh_id = RegistryId(Uuid::new_v4());
-    let log: Arc<dyn Log> = Arc::new(SqliteLog::open(&config.data_dir, &owner, fresh_id)?);
+    let log = SqliteLog::open(&config.data_dir, &owner, fresh_id)?.counting(metrics.storage.clone());
+    let log: Arc<dyn Log> = Arc::new(log);
     let upkeep = upkeep::Options {
         snapshot_every: config.history.snapshot_every,
         retain_seconds: match config.history.retain_days {
@@ -316,7 +402,8 @@ fn open(config: &Config, clock: Arc<dyn Clock>, now: Time) -> Result<Engine, Sta
             days => Some(u64::from(days) * 24 * 60 * 60),
         },
     };
-    let engine = Engine::start(log, clock, &engine::Options::default(), upkeep);
+    let options = engine::Options { metrics: metrics.writer.clone(), ..engine::Options::default() };
+    let engine = Engine::start(log, clock, &options, upkeep);
     engine.map_err(|source| StartError::Log { directory: config.data_dir.display().to_string(), source })
 }
 

@@ -5,6 +5,7 @@
 //! that), and docs/architecture.md draws the house.
 //!
 //! - [`model`]: the plain types of the domain. Does no I/O and imports nothing of ours.
+//! - [`telemetry`]: metrics and traces. Imports nothing of ours, so that every room may count.
 //! - [`log`]: keeps changes durably, in order, hash-chained. Knows changes, never how they are decided.
 //! - [`registry`]: commands, what is allowed (`decide`), what it changes (`apply`), the one writer (`engine`),
 //!   versions (`view`), watchers (`watch`), the dependency graph (`graph`).
@@ -20,6 +21,8 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod model;
+
+pub mod telemetry;
 
 pub mod log;
 

@@ -27,6 +27,7 @@ mod limits;
 mod node_programs;
 #[cfg(target_os = "linux")]
 mod nodes;
+mod operations;
 #[cfg(feature = "mcp")]
 mod outbound;
 #[cfg(target_os = "linux")]

@@ -69,6 +69,7 @@ impl Reference {
             attempt: 1,
             caller: "anonymous".to_owned(),
             correlation_id: "c-1".to_owned(),
+            trace: None,
             deadline: "2026-11-22T12:00:30Z".parse().unwrap(),
             timeout: PATIENCE,
         }

@@ -14,6 +14,7 @@ mod child;
 mod completions;
 mod describe;
 mod describe_tool;
+mod doctor;
 mod error;
 mod graph;
 mod inspect;
@@ -82,6 +83,8 @@ pub enum Command {
     Mcp(mcp::Args),
     /// Check the registry's history.
     Audit(audit::Args),
+    /// Check a running registry and its data directory, and say what is wrong.
+    Doctor(doctor::Args),
     /// Print the GraphQL schema.
     Schema,
     /// Print a completion script for a shell.
@@ -114,7 +117,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode, Error> {
     match command {
-        Command::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS).map_err(Error::from),
+        Command::Serve(args) => serve::run(args).map_err(Error::from),
         Command::Register(args) => server::block_on(register::run(args)),
         Command::Describe(args) => server::block_on(describe::run(args)),
         Command::Inspect(args) => server::block_on(inspect::run(args)),
@@ -129,6 +132,7 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         #[cfg(all(unix, feature = "mcp"))]
         Command::Mcp(args) => mcp::run(args),
         Command::Audit(args) => audit::run(args).map_err(Error::from),
+        Command::Doctor(args) => server::block_on(doctor::run(args)),
         Command::Schema => schema::run().map(|()| ExitCode::SUCCESS).map_err(Error::from),
         Command::Completions(args) => completions::run(&args),
         #[cfg(unix)]

@@ -1,13 +1,23 @@
 //! `onex serve`: runs a registry.
 
 use super::output;
-use crate::app::App;
+use crate::app::{self, App};
 use crate::config::{Config, Format, Level};
+#[cfg(feature = "otlp")]
+use crate::telemetry::otlp;
 use std::error::Error;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// The exit status of a server that was told twice to end.
+const INTERRUPTED: u8 = 130;
 
 /// Where the registry listens and keeps its log. Every setting is also a variable (see --print-config) and can stand
 /// in a file.
@@ -53,35 +63,88 @@ impl Args {
 }
 
 /// Runs a registry until it is told to stop.
-pub fn run(args: Args) -> Result<(), Box<dyn Error + Send + Sync>> {
+pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
     let config = args.settings()?;
     if args.print_config {
-        return Ok(output::print(&config.print())?);
+        output::print(&config.print())?;
+        return Ok(ExitCode::SUCCESS);
     }
-    start_logging(&config);
+    let logging = Logging::start(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        // Listened for before anything is said: whoever reads that the registry is ready may stop it at once.
-        let mut stop = Stop::listen()?;
-        let app = App::start(&config).await?;
-        greet(&config, &app);
-        stop.asked().await?;
-        output::note("stopping: what is under way may finish");
-        app.stop().await;
-        Ok(())
-    })
+    let ended = runtime.block_on(serve(&config));
+    // The last part of the time is for what runs to be dropped, and so for the log to be closed. What did not end is not
+    // waited for beyond it.
+    runtime.shutdown_timeout(Duration::from_secs(u64::from(config.stop_seconds)) / 10);
+    logging.end();
+    ended
 }
 
-fn start_logging(config: &Config) {
-    let level = LevelFilter::from_level(config.log.level.into());
-    let logging = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
-    match config.log.format {
-        Format::Human => {
-            use std::io::IsTerminal;
-            let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-            logging.with_ansi(colours).with_target(false).init();
+async fn serve(config: &Config) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
+    // Listened for before anything is said: whoever reads that the registry is ready may stop it at once.
+    let mut stop = Stop::listen()?;
+    let app = tokio::select! {
+        app = App::start(config) => app?,
+        // Nothing was promised to anybody yet, and reading changes nothing.
+        asked = stop.asked() => return asked.map(|()| ExitCode::SUCCESS).map_err(Into::into),
+    };
+    greet(config, &app);
+    app::notify("READY=1");
+    stop.asked().await?;
+    output::note("stopping: what is under way may finish; ask again to end at once");
+    app::notify("STOPPING=1");
+    tokio::select! {
+        _ = app.stop() => Ok(ExitCode::SUCCESS),
+        asked = stop.asked() => {
+            asked?;
+            output::note("asked again: ending at once");
+            Ok(ExitCode::from(INTERRUPTED))
         }
-        Format::Json => logging.json().init(),
+    }
+}
+
+/// How log lines are written, and what tells a collector of spans.
+struct Logging {
+    #[cfg(feature = "otlp")]
+    exporter: Option<otlp::Exporter>,
+}
+
+impl Logging {
+    fn start(config: &Config) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let level = LevelFilter::from_level(config.log.level.into());
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = match config.log.format {
+            Format::Human => {
+                use std::io::IsTerminal;
+                let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+                lines.with_ansi(std::io::stderr().is_terminal() && !is_plain).with_target(false).boxed()
+            }
+            // The request's span alone says what all of them would.
+            Format::Json => lines.json().with_span_list(false).boxed(),
+        };
+        let subscriber = tracing_subscriber::registry().with(lines.with_filter(level));
+        #[cfg(feature = "otlp")]
+        {
+            let options = otlp::Options {
+                endpoint: config.telemetry.otlp_endpoint.clone(),
+                service_name: config.telemetry.service_name.clone(),
+                sampled_percent: config.telemetry.sampled_percent,
+            };
+            let exporter = (!options.endpoint.is_empty()).then(|| otlp::Exporter::start(&options)).transpose()?;
+            subscriber.with(exporter.as_ref().map(otlp::Exporter::layer)).init();
+            Ok(Logging { exporter })
+        }
+        #[cfg(not(feature = "otlp"))]
+        {
+            subscriber.init();
+            Ok(Logging {})
+        }
+    }
+
+    fn end(self) {
+        #[cfg(feature = "otlp")]
+        if let Some(exporter) = self.exporter {
+            exporter.end();
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use reqwest::Url;
 use super::Error;
 
 /// One place, in the forms it is needed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Address {
     /// Where requests are posted.
     pub(super) http: Url,

@@ -12,6 +12,7 @@ mod address;
 mod connection;
 mod error;
 pub mod node;
+mod page;
 mod query;
 mod socket;
 mod subscribe;
@@ -25,6 +26,7 @@ use reqwest::header::HeaderValue;
 use address::Address;
 pub use connection::{Connection, Subscription};
 pub use error::{Error, Refusal};
+pub use page::Page;
 
 /// How long a registry may take to accept a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -66,6 +68,22 @@ impl Client {
             .build()
             .map_err(Error::Setup)?;
         Ok(Self { inner: Arc::new(Inner { address, http, token }) })
+    }
+
+    /// The same registry, asked without a token.
+    pub fn without_token(&self) -> Self {
+        let Inner { address, http, .. } = &*self.inner;
+        Self { inner: Arc::new(Inner { address: address.clone(), http: http.clone(), token: None }) }
+    }
+
+    /// The host of the registry's address.
+    pub fn host(&self) -> &str {
+        self.inner.address.http.host_str().unwrap_or_default()
+    }
+
+    /// The port of the registry's address.
+    pub fn port(&self) -> u16 {
+        self.inner.address.http.port_or_known_default().unwrap_or_default()
     }
 
     /// The registry's address, as errors show it.

@@ -59,7 +59,7 @@ impl Inner {
         Some(serde_json::from_str(data.get()).map_err(|source| self.malformed(source)))
     }
 
-    async fn read(&self, mut response: Response) -> Result<Vec<u8>, Error> {
+    pub(super) async fn read(&self, mut response: Response) -> Result<Vec<u8>, Error> {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error))? {
             if body.len() + chunk.len() > ANSWER_BYTES_MAX {
@@ -70,7 +70,7 @@ impl Inner {
         Ok(body)
     }
 
-    fn failed(&self, error: reqwest::Error) -> Error {
+    pub(super) fn failed(&self, error: reqwest::Error) -> Error {
         let never_connected = error.is_connect();
         let source = innermost(error);
         if never_connected { self.unreachable(source) } else { self.lost(source) }

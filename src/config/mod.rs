@@ -10,6 +10,7 @@ mod limits;
 mod log;
 mod ports;
 mod registration;
+mod telemetry;
 
 pub use calls::{Calls, LeastTrust};
 pub use history::History;
@@ -18,6 +19,7 @@ pub use limits::Limits;
 pub use log::{Format, Level, Log};
 pub use ports::Ports;
 pub use registration::Registration;
+pub use telemetry::Telemetry;
 
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
@@ -35,6 +37,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Listen at an address that others reach although everybody may do everything.
     pub insecure: bool,
+    /// How long the end may take once the registry is told to stop, in seconds: 1 or more.
+    pub stop_seconds: u32,
+    /// How long the registry goes on, not ready any more, before it begins to end, in seconds.
+    pub stop_pause_seconds: u32,
     /// What is logged, and how.
     pub log: Log,
     /// What is kept of the past.
@@ -49,6 +55,8 @@ pub struct Config {
     pub ports: Ports,
     /// How tools are called through the registry.
     pub calls: Calls,
+    /// What is told to a collector of traces.
+    pub telemetry: Telemetry,
 }
 
 impl Default for Config {
@@ -57,6 +65,8 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 4000)),
             data_dir: PathBuf::from("onex-data"),
             insecure: false,
+            stop_seconds: 15,
+            stop_pause_seconds: 0,
             log: Log::default(),
             history: History::default(),
             registration: Registration::default(),
@@ -64,6 +74,7 @@ impl Default for Config {
             limits: Limits::default(),
             ports: Ports::default(),
             calls: Calls::default(),
+            telemetry: Telemetry::default(),
         }
     }
 }
@@ -73,6 +84,11 @@ const SETTINGS: &[(&str, &str)] = &[
     ("listen", "The address to listen at; port 0 picks a free one."),
     ("data_dir", "Where the registry keeps its log."),
     ("insecure", "Listen at an address that others reach although everybody may do everything."),
+    ("stop_seconds", "How long the end may take once the registry is told to stop, in seconds: 1 or more."),
+    (
+        "stop_pause_seconds",
+        "How long the registry goes on, not ready any more, before it begins to end, in seconds: for load balancers.",
+    ),
     ("log.level", "The least important messages that are logged: error, warn, info, debug or trace."),
     ("log.format", "How messages are logged to standard error: human or json."),
     ("history.snapshot_every", "Take a snapshot after so many changes, so that a start replays no more: 1 or more."),
@@ -133,6 +149,15 @@ const SETTINGS: &[(&str, &str)] = &[
     ("calls.allow_private", "Call tools' endpoints in private networks; link-local addresses are not among them."),
     ("calls.allow", "Hosts, addresses and networks, such as 10.1.0.0/16, to call tools at in spite of that."),
     ("calls.response_bytes_max", "The most bytes that a tool's endpoint may answer with."),
+    (
+        "telemetry.otlp_endpoint",
+        "Where spans are sent by OTLP over HTTP, such as http://127.0.0.1:4318; nowhere when empty.",
+    ),
+    ("telemetry.service_name", "What traces call this program."),
+    (
+        "telemetry.sampled_percent",
+        "How many of a hundred traces that begin here are sent; of others, whoever began them decides.",
+    ),
 ];
 
 /// Why the settings cannot be used.
@@ -190,6 +215,7 @@ impl Config {
 
     fn check(&self) -> Result<(), Error> {
         let at_least_one = [
+            ("stop_seconds", u64::from(self.stop_seconds)),
             ("history.snapshot_every", self.history.snapshot_every),
             ("registration.ttl_seconds_max", u64::from(self.registration.ttl_seconds_max)),
             ("http.body_bytes_max", self.http.body_bytes_max as u64),
@@ -210,6 +236,7 @@ impl Config {
         }
         self.ports.rules().map(drop).map_err(|(path, reason)| invalid(place(path), reason))?;
         self.limits.check().map_err(|(path, reason)| invalid(place(path), reason))?;
+        self.telemetry.check().map_err(|(path, reason)| invalid(place(path), reason))?;
         self.calls.check().map_err(|(path, reason)| invalid(place(path), reason))
     }
 

@@ -25,6 +25,7 @@ pub struct Answer {
     pub text: Bytes,
     has_data: bool,
     has_errors: bool,
+    code: Option<&'static str>,
 }
 
 /// Answers, one after the other.
@@ -33,12 +34,17 @@ pub type Answers = BoxStream<'static, Answer>;
 impl Answer {
     /// A whole answer without errors that is written already.
     pub(super) fn of_text(text: Vec<u8>) -> Self {
-        Answer { text: text.into(), has_data: true, has_errors: false }
+        Answer { text: text.into(), has_data: true, has_errors: false, code: None }
     }
 
     /// Whether there is any data: not so where a field that must be there failed, up to the root.
     pub fn has_data(&self) -> bool {
         self.has_data
+    }
+
+    /// The code of the first error; `None` where nothing went wrong.
+    pub fn code(&self) -> Option<&'static str> {
+        self.code
     }
 
     /// Whether anything went wrong, be it in a single field.
@@ -51,6 +57,8 @@ impl From<&Response> for Answer {
     fn from(response: &Response) -> Self {
         // Responses are made of JSON values, which always can be written.
         let text = serde_json::to_vec(response).unwrap_or_default();
-        Answer { text: text.into(), has_data: response.data != Value::Null, has_errors: !response.errors.is_empty() }
+        let (has_data, has_errors) = (response.data != Value::Null, !response.errors.is_empty());
+        let code = response.errors.first().and_then(super::observed::code_of);
+        Answer { text: text.into(), has_data, has_errors, code }
     }
 }

@@ -12,6 +12,7 @@ use super::subscription::calls::{ToolCall, listen};
 use super::types::invocation::Invocation;
 use super::types::invoke::{CompleteInvocationInput, ProxyInvokeInput};
 use super::{Caller, Services};
+use crate::telemetry::Operation;
 use async_graphql::parser::types::{
     ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
 };
@@ -174,7 +175,8 @@ impl Plan {
     }
 
     /// The operation with its variables; `None` where the library has to look at them.
-    pub(super) fn read(&self, variables: Option<&RawValue>) -> Option<Direct> {
+    pub(super) fn read(&self, variables: Option<&RawValue>, operation: &Arc<Operation>) -> Option<Direct> {
+        let operation = operation.clone();
         let mut given: BTreeMap<&str, &RawValue> = serde_json::from_str(variables?.get()).ok()?;
         let direct = match self {
             Plan::Mutation(plan) => {
@@ -183,13 +185,13 @@ impl Plan {
                     Root::Invoke => Input::Invoke(object(input)?),
                     Root::Complete => Input::Complete(object(input)?),
                 };
-                Direct::Mutation(DirectMutation { plan: plan.clone(), input })
+                Direct::Mutation(DirectMutation { plan: plan.clone(), input, operation })
             }
             Plan::Subscription(plan) => {
                 let node = serde_json::from_str(given.remove(plan.node.as_str())?.get()).ok()?;
                 let room = plan.room.as_ref().and_then(|room| given.remove(room.as_str()));
                 let room = room.map_or(Ok(None), |room| serde_json::from_str(room.get())).ok()?;
-                Direct::Subscription(DirectSubscription { plan: plan.clone(), node, room })
+                Direct::Subscription(DirectSubscription { plan: plan.clone(), node, room, operation })
             }
         };
         given.is_empty().then_some(direct)
@@ -224,6 +226,8 @@ pub(super) enum Direct {
 pub struct DirectMutation {
     plan: Arc<MutationPlan>,
     input: Input,
+    /// As what it is counted.
+    pub(super) operation: Arc<Operation>,
 }
 
 enum Input {
@@ -251,12 +255,14 @@ pub struct DirectSubscription {
     plan: Arc<SubscriptionPlan>,
     node: Uuid,
     room: Option<i32>,
+    /// As what it is counted.
+    pub(super) operation: Arc<Operation>,
 }
 
 impl DirectSubscription {
     /// Its answers.
     pub(super) fn run(self, services: &Services) -> Result<Answers, ServerError> {
-        let DirectSubscription { plan, node, room } = self;
+        let DirectSubscription { plan, node, room, .. } = self;
         let calls = listen(services, node, room).map_err(|error| placed(error, TOOL_CALLS, plan.at))?;
         Ok(calls.map(move |call| plan.fields.answer(TOOL_CALLS, &call)).boxed())
     }
@@ -280,7 +286,8 @@ mod tests {
 
     fn read(document: &str, variables: &str) -> bool {
         let variables: &RawValue = serde_json::from_str(variables).unwrap();
-        plan(document).unwrap().read(Some(variables)).is_some()
+        let operation = Arc::new(crate::telemetry::Requests::default().operation("mutation", "a"));
+        plan(document).unwrap().read(Some(variables), &operation).is_some()
     }
 
     #[test]

@@ -10,11 +10,13 @@ use super::error::{ErrorCode, extensions};
 use super::limits::budget::{Budget, Timed, timed_out};
 use super::limits::cost::{Costs, OutputTypes};
 use super::limits::{self, Limits, shape, text, tidy};
+use super::observed::{Observed, Operations, Watched, answered, span_of};
 use super::variables::InputTypes;
 use super::{Caller, Pinned, Schema, Services, binding, builder};
+use crate::telemetry::Operation;
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
 use async_graphql::parser::parse_query;
-use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType};
+use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition};
 use async_graphql::{Error, Name, Pos, Positioned, Request, Response, ServerError, ValidationMode, Variables};
 use futures_util::FutureExt;
 use futures_util::stream::StreamExt;
@@ -23,6 +25,8 @@ use quick_cache::sync::Cache;
 use serde_json::json;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use tokio::time::Instant;
+use tracing::Instrument;
 
 /// How many bytes of kept documents there are at most, about.
 const KEPT_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -64,6 +68,8 @@ impl Refused {
 pub struct Executable {
     request: Request,
     kind: Kind,
+    operation: Arc<Operation>,
+    begun: Instant,
 }
 
 impl Executable {
@@ -92,6 +98,8 @@ struct Kept {
     plan: Option<Plan>,
     /// What its answers may cost.
     costs: Costs,
+    /// As what its operations are counted.
+    operations: Operations,
 }
 
 #[derive(Clone)]
@@ -113,6 +121,7 @@ pub struct Documents {
     outputs: OutputTypes,
     limits: Limits,
     kept: Cache<Box<str>, Arc<Kept>, Weight>,
+    observed: Observed,
 }
 
 impl Documents {
@@ -124,11 +133,26 @@ impl Documents {
         let (inputs, outputs) = (InputTypes::of_sdl(&sdl), OutputTypes::of_sdl(&sdl));
         let limits = services.bounds.limits.clone();
         let kept = Cache::with_weighter(KEPT_DOCUMENTS, KEPT_BYTES_MAX, Weight);
-        Documents { services, schema, checker, inputs, outputs, limits, kept }
+        let observed = Observed::new(services.requests.clone());
+        Documents { services, schema, checker, inputs, outputs, limits, kept, observed }
     }
 
     /// Makes an operation ready to run, or says everything that is wrong with it.
-    pub async fn prepare(&self, given: &Given<'_>) -> Result<Executable, Refused> {
+    pub async fn prepare(&self, given: &Given<'_>, caller: &Caller) -> Result<Executable, Refused> {
+        let mut operation = None;
+        let prepared = self.make_ready(given, &mut operation).await;
+        if let Err(refused) = &prepared {
+            self.observed.refused(caller, operation.as_deref(), refused.errors());
+        }
+        prepared
+    }
+
+    async fn make_ready(
+        &self,
+        given: &Given<'_>,
+        observed: &mut Option<Arc<Operation>>,
+    ) -> Result<Executable, Refused> {
+        let begun = Instant::now();
         let text = given.query;
         let mut variables = variables_of(given)?;
         let kept = match self.kept.get(text) {
@@ -141,6 +165,7 @@ impl Documents {
             }
         };
         let (name, operation) = select(&kept.document, given.operation_name).map_err(|error| request(vec![error]))?;
+        *observed = kept.operations.named(name).cloned();
         self.inputs.check(operation, &variables).map_err(request)?;
         binding::fill_defaults(&operation.node, &mut variables);
         kept.costs.check(name, &variables, &self.limits).map_err(|error| request(vec![error]))?;
@@ -152,12 +177,9 @@ impl Documents {
                 return Err(request(errors));
             }
         }
-        let kind = match operation.node.ty {
-            OperationType::Query => Kind::Query,
-            OperationType::Mutation => Kind::Mutation,
-            OperationType::Subscription => Kind::Subscription,
-        };
-        Ok(Executable { request: runnable(document, name, variables), kind })
+        let kind = Kind::of(operation.node.ty);
+        let operation = observed.clone().unwrap_or_else(|| self.observed.unknown());
+        Ok(Executable { request: runnable(document, name, variables), kind, operation, begun })
     }
 
     async fn validate(&self, text: &str) -> Result<Kept, Refused> {
@@ -177,7 +199,8 @@ impl Documents {
         let costs = Costs::of(&document, &self.outputs, &self.limits).map_err(|error| request(vec![error]))?;
         let mixes_variables = binding::mixes_variables(&document);
         let plan = Plan::of(&document);
-        Ok(Kept { document, mixes_variables, plan, costs })
+        let operations = self.observed.of(&document);
+        Ok(Kept { document, mixes_variables, plan, costs, operations })
     }
 
     /// What all rules of validation say; nothing is run.
@@ -187,12 +210,14 @@ impl Documents {
 
     /// Runs a query or mutation, answering from the version that is current now.
     pub async fn execute(&self, executable: Executable, caller: &Caller) -> Answer {
-        let (budget, reads) = (Budget::new(&self.limits), executable.kind == Kind::Query);
-        let request = executable.request.data(caller.clone()).data(Pinned(self.services.views.current()));
-        let request = request.data(budget.clone());
+        let Executable { request, operation, begun, kind } = executable;
+        let span = span_of(&operation, caller);
+        let (budget, reads) = (Budget::new(&self.limits), kind == Kind::Query);
+        let request = request.data(caller.clone()).data(Pinned(self.services.views.current())).data(budget.clone());
         // A defect in one field must not take the connection with it, nor what else runs on it.
         // Boxed: the library's future is of several kilobytes, and would be moved from hand to hand otherwise.
-        let run = AssertUnwindSafe(Timed::new(self.schema.execute(request), budget.clone())).catch_unwind();
+        let run = Timed::new(self.schema.execute(request), budget.clone()).instrument(span.clone());
+        let run = AssertUnwindSafe(run).catch_unwind();
         let max = self.limits.execution_max;
         // What a mutation waits for has limits of its own, and what it has done is to be told.
         let run = if reads { tokio::time::timeout(max, run).await } else { Ok(run.await) };
@@ -204,23 +229,24 @@ impl Documents {
             response = alone(refusal);
         }
         response.errors = coded(response.errors);
-        Answer::from(&response)
+        let answer = Answer::from(&response);
+        answered(&operation, caller, &span, &answer, begun);
+        answer
     }
 
     /// Runs a subscription.
     pub fn subscribe(&self, executable: Executable, caller: &Caller) -> Answers {
+        let Executable { request, operation, .. } = executable;
         let budget = Budget::new(&self.limits);
-        let request = executable.request.data(caller.clone()).data(Pinned(self.services.views.current()));
-        let answers = Timed::new(self.schema.execute_stream(request.data(budget.clone())), budget);
+        let request = request.data(caller.clone()).data(Pinned(self.services.views.current())).data(budget.clone());
+        let answers = Timed::new(self.schema.execute_stream(request), budget);
         // After a defect in one answer there are no more.
-        AssertUnwindSafe(answers)
-            .catch_unwind()
-            .map(|answer| {
-                let mut response = answer.unwrap_or_else(|_| panicked());
-                response.errors = coded(response.errors);
-                Answer::from(&response)
-            })
-            .boxed()
+        let answers = AssertUnwindSafe(answers).catch_unwind().map(|answer| {
+            let mut response = answer.unwrap_or_else(|_| panicked());
+            response.errors = coded(response.errors);
+            Answer::from(&response)
+        });
+        Watched::new(answers.boxed(), &operation, caller).boxed()
     }
 
     /// What can be answered without the library; else nothing has been done, and `prepare` is asked. A document
@@ -228,8 +254,8 @@ impl Documents {
     pub fn at_hand(&self, given: &Given<'_>, _caller: &Caller) -> Option<AtHand> {
         let kept = self.kept.get(given.query)?;
         let plan = kept.plan.as_ref()?;
-        select(&kept.document, given.operation_name).ok()?;
-        Some(match plan.read(given.variables)? {
+        let (name, _) = select(&kept.document, given.operation_name).ok()?;
+        Some(match plan.read(given.variables, kept.operations.named(name)?)? {
             Direct::Mutation(mutation) => AtHand::Mutation(mutation),
             Direct::Subscription(subscription) => AtHand::Subscription(subscription),
         })
@@ -237,13 +263,24 @@ impl Documents {
 
     /// Runs a mutation directly; answers what `execute` would.
     pub async fn answer(&self, direct: DirectMutation, caller: &Caller) -> Answer {
-        let run = AssertUnwindSafe(direct.run(&self.services, caller)).catch_unwind().await;
-        run.unwrap_or_else(|_| Answer::from(&panicked()))
+        let (begun, operation) = (Instant::now(), direct.operation.clone());
+        let span = span_of(&operation, caller);
+        let run = direct.run(&self.services, caller).instrument(span.clone());
+        let answer = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| Answer::from(&panicked()));
+        answered(&operation, caller, &span, &answer, begun);
+        answer
     }
 
     /// Runs a subscription directly; answers what `subscribe` would, or why it cannot begin.
-    pub fn watch(&self, direct: DirectSubscription, _caller: &Caller) -> Result<Answers, ServerError> {
-        direct.run(&self.services)
+    pub fn watch(&self, direct: DirectSubscription, caller: &Caller) -> Result<Answers, ServerError> {
+        let operation = direct.operation.clone();
+        match direct.run(&self.services) {
+            Ok(answers) => Ok(Watched::new(answers, &operation, caller).boxed()),
+            Err(error) => {
+                self.observed.refused(caller, Some(&operation), std::slice::from_ref(&error));
+                Err(error)
+            }
+        }
     }
 }
 

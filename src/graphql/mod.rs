@@ -11,6 +11,7 @@ mod documents;
 pub mod error;
 mod limits;
 mod mutation;
+mod observed;
 mod paging;
 mod query;
 mod reading;
@@ -30,7 +31,11 @@ use crate::proxy::Proxy;
 use crate::registry::engine::{Clock, Handle};
 use crate::registry::state::State;
 use crate::registry::view::Views;
+use crate::telemetry::trace::TraceContext;
+use crate::telemetry::{Requests, Via};
 use async_graphql::{Schema as LibrarySchema, SchemaBuilder, ValidationMode};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The sizes that a page may be bounded to: from that of one that does not say to the greatest.
@@ -52,6 +57,8 @@ pub struct Services {
     pub proxy: Arc<Proxy>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Where operations are counted.
+    pub requests: Requests,
     /// When this process began to serve.
     pub started_at: crate::model::Time,
     /// What requests may ask for.
@@ -79,6 +86,10 @@ pub struct Caller {
     pub actor: Actor,
     /// What the caller calls the whole undertaking, from the transport; the request's own comes first.
     pub correlation_id: Option<String>,
+    /// How the request came.
+    pub via: Via,
+    /// Where the caller stands in a trace, where it says so.
+    pub trace: Option<TraceContext>,
 }
 
 /// What somebody may see and do, for comparing: callers of equal rights get equal answers to equal questions, so that
@@ -87,6 +98,14 @@ pub struct Caller {
 pub struct Rights(u64);
 
 impl Caller {
+    /// The caller at the place in a trace that one request of it names in its extensions.
+    pub fn within(&self, extensions: Option<&RawValue>) -> Cow<'_, Caller> {
+        match TraceContext::of_extensions(extensions) {
+            Some(trace) => Cow::Owned(Caller { trace: Some(trace), ..self.clone() }),
+            None => Cow::Borrowed(self),
+        }
+    }
+
     /// The caller's rights. Everybody's are the same while everything is allowed.
     pub fn rights(&self) -> Rights {
         Rights(0)

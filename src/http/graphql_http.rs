@@ -138,7 +138,7 @@ async fn answer(parts: &Parts, media: Media, caller: Caller, given: Given<'_>, r
         // Refused below, with the words for what is refused.
         Some(AtHand::Mutation(_) | AtHand::Subscription(_)) | None => {}
     }
-    let executable = match parts.documents.prepare(&given).await {
+    let executable = match parts.documents.prepare(&given, &caller).await {
         Ok(executable) => executable,
         Err(refused) => return media.not_run(status(&refused), refused.errors()),
     };

@@ -9,6 +9,7 @@ use super::Parts;
 use super::answer::coded_error;
 use super::identity::{admit, caller_of_init};
 use crate::graphql::{Answer, AtHand, Caller, DirectMutation, DirectSubscription, Documents, Executable, Given, Kind};
+use crate::telemetry::Via;
 use async_graphql::ServerError;
 use axum::extract::WebSocketUpgrade;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
@@ -46,6 +47,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 const CLOSE_REASON_LEN_MAX: usize = 123;
 
 pub(super) fn upgrade(upgrade: WebSocketUpgrade, parts: Arc<Parts>, caller: Caller) -> HttpResponse {
+    let caller = Caller { via: Via::WebSocket, ..caller };
     let upgrade = upgrade
         .protocols([PROTOCOL])
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -219,6 +221,7 @@ impl Drop for Connection {
 impl Connection {
     async fn serve(socket: WebSocket, parts: Arc<Parts>, caller: Caller) {
         let _open = parts.open.clone();
+        let _counted = parts.metrics.connections.opened("websocket");
         let (sink, stream) = socket.split();
         let (outgoing, waiting) = mpsc::channel(QUEUE_LEN_MAX);
         // Not bounded by itself, but by the operations: each ends once.
@@ -425,7 +428,7 @@ struct Run {
 
 impl Run {
     async fn run(self, operation: Owned) {
-        let executable = match self.documents.prepare(&operation.given()).await {
+        let executable = match self.documents.prepare(&operation.given(), &self.caller).await {
             Ok(executable) => executable,
             Err(refused) => return self.fail(refused.errors()).await,
         };

@@ -4,6 +4,7 @@ use super::Parts;
 use crate::graphql::Caller;
 use crate::graphql::error::{ErrorCode, extensions};
 use crate::model::Actor;
+use crate::telemetry::Via;
 use async_graphql::ServerError;
 use axum::http::HeaderMap;
 use serde_json::json;
@@ -37,6 +38,8 @@ pub(super) fn caller(_: &Parts, address: SocketAddr, headers: &HeaderMap) -> Res
     Ok(Caller {
         actor: Actor::anonymous(Some(address.to_string())),
         correlation_id: correlation_id.filter(|id| !id.is_empty()).map(str::to_owned),
+        via: Via::Http,
+        trace: headers.get("traceparent").and_then(|trace| trace.to_str().ok()?.parse().ok()),
     })
 }
 

@@ -7,9 +7,14 @@ mod answer;
 mod graphql_http;
 mod graphql_ws;
 mod identity;
+mod operations;
+pub mod starting;
+
+pub use operations::{NotReady, Operations};
 
 use crate::graphql::Documents;
 use crate::graphql::error::ErrorCode;
+use crate::telemetry::Metrics;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -40,6 +45,10 @@ pub struct Parts {
     pub documents: Arc<Documents>,
     /// What the transports allow.
     pub limits: Limits,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What operators ask.
+    pub operations: Arc<dyn Operations>,
     /// Turns true when the server is about to stop.
     pub stopping: watch::Receiver<bool>,
     /// Held by every websocket: closed when the last one is gone.
@@ -50,7 +59,10 @@ pub struct Parts {
 pub fn router(parts: Parts) -> Router {
     Router::new()
         .route("/", get(index))
-        .route("/graphql", get(graphql_get).post(graphql_http::post))
+        .route("/graphql", get(graphql_get).post(graphql_post))
+        .route("/metrics", get(operations::metrics))
+        .route("/healthz", get(operations::alive))
+        .route("/readyz", get(operations::ready))
         .with_state(Arc::new(parts))
 }
 
@@ -63,8 +75,29 @@ async fn index() -> &'static str {
     )
 }
 
-/// A GET is a query, or the handshake of a websocket.
+/// Requests to one path, counted. A layer around the routes would cost each request another allocation.
+fn counted(parts: &Parts, response: Response) -> Response {
+    parts.metrics.connections.answered("/graphql", response.status().as_u16());
+    response
+}
+
+async fn graphql_post(state: State<Arc<Parts>>, from: ConnectInfo<SocketAddr>, request: Request) -> Response {
+    let parts = state.0.clone();
+    counted(&parts, graphql_http::post(state, from, request).await)
+}
+
 async fn graphql_get(
+    state: State<Arc<Parts>>,
+    from: ConnectInfo<SocketAddr>,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+    request: Request,
+) -> Response {
+    let parts = state.0.clone();
+    counted(&parts, read_or_upgrade(state, from, upgrade, request).await)
+}
+
+/// A GET is a query, or the handshake of a websocket.
+async fn read_or_upgrade(
     State(parts): State<Arc<Parts>>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,

@@ -7,14 +7,17 @@ use super::redact;
 use super::route::{Event, Moves, Route, Taken};
 use super::schemas::Compiled;
 use super::seen::{Seen, Whole};
+use super::service::Asking;
 use crate::model::{
     Actor, Asked, Attempt, CallError, CallErrorCode, Change, Invocation, InvocationId, InvocationStatus,
     JSON_DEPTH_MAX, NodeId, Time, Tool, ToolDefinition, ToolTransport, nests_too_deep,
 };
 use crate::registry::command::{Command, Request};
+use crate::telemetry::trace::TraceContext;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -56,6 +59,8 @@ pub struct Call {
     pub actor: Actor,
     /// What the caller calls the whole undertaking; the id as text where it did not say.
     pub correlation_id: Arc<str>,
+    /// Where the caller stands in a trace, where somebody follows one.
+    pub trace: Option<TraceContext>,
     /// The arguments as they were.
     pub arguments: Arc<Value>,
     /// What was asked, as everybody may see it.
@@ -111,11 +116,12 @@ impl Call {
     pub(super) fn new(
         core: Arc<Core>,
         invocation: Invocation,
-        actor: Actor,
+        asking: Asking,
         arguments: Arc<Value>,
         deadline: Instant,
         found: Option<Found>,
     ) -> Arc<Self> {
+        let Asking { actor, trace, .. } = asking;
         let (id, asked, correlation_id) = (invocation.id, invocation.asked.clone(), invocation.correlation_id.clone());
         let records = vec![Change::CallInvoked { call: id, asked: asked.clone() }];
         let inner = Inner {
@@ -133,7 +139,20 @@ impl Call {
         };
         let (steps, _) = watch::channel(0);
         let (inner, ending) = (Mutex::new(inner), Notify::new());
-        Arc::new(Call { id, deadline, actor, correlation_id, arguments, asked, found, core, inner, steps, ending })
+        Arc::new(Call {
+            id,
+            deadline,
+            actor,
+            correlation_id,
+            trace,
+            arguments,
+            asked,
+            found,
+            core,
+            inner,
+            steps,
+            ending,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -504,6 +523,8 @@ impl Call {
             call = %self.id, correlation_id = &*self.correlation_id, tool = %self.asked.tool, status = status.as_str(),
             attempts, "a call ended"
         );
+        let took = now.micros_since(self.asked.requested_at);
+        self.core.metrics.ended(status.as_str(), Duration::from_micros(took));
         let record = ending_record(invocation);
         inner.records.extend(record);
         self.core.deadlines.remove(self);

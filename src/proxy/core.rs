@@ -16,6 +16,7 @@ use crate::model::{
 use crate::registry::engine::Clock;
 use crate::registry::state::State;
 use crate::registry::view::Views;
+use crate::telemetry;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use std::collections::{BTreeMap, HashMap};
@@ -73,6 +74,7 @@ pub struct Core {
     pub(super) recorder: Recorder,
     pub(super) deadlines: Deadlines,
     pub(super) schemas: Schemas,
+    pub(super) metrics: telemetry::Calls,
     outbound: Outbound,
     // Both held for a look-up, an insertion or a removal; nothing waits under them.
     live: Mutex<Live>,
@@ -84,7 +86,13 @@ pub struct Core {
 }
 
 impl Core {
-    pub(super) fn new(rules: Rules, views: Arc<Views>, clock: Arc<dyn Clock>, outbound: Outbound) -> Arc<Self> {
+    pub(super) fn new(
+        rules: Rules,
+        views: Arc<Views>,
+        clock: Arc<dyn Clock>,
+        outbound: Outbound,
+        metrics: telemetry::Calls,
+    ) -> Arc<Self> {
         let (told, _) = broadcast::channel(STEPS_MAX);
         Arc::new(Core {
             rules,
@@ -94,6 +102,7 @@ impl Core {
             recorder: Recorder::default(),
             deadlines: Deadlines::default(),
             schemas: Schemas::default(),
+            metrics,
             outbound,
             live: Mutex::default(),
             named: Mutex::default(),
@@ -137,6 +146,11 @@ impl Core {
     /// Every call in memory, each once.
     pub(super) fn all(&self) -> Vec<Arc<Call>> {
         self.live().iter().filter(|(id, call)| **id == call.id).map(|(_, call)| call.clone()).collect()
+    }
+
+    /// How many calls have not ended, as far as memory knows.
+    pub(super) fn open(&self) -> usize {
+        self.all().iter().filter(|call| !call.has_ended()).count()
     }
 
     pub(super) fn add(&self, call: &Arc<Call>) {
@@ -239,6 +253,7 @@ impl Core {
             attempt,
             caller: call.asked.caller.clone(),
             correlation_id: call.correlation_id.to_string(),
+            trace: call.trace,
             deadline: call.asked.deadline(),
             timeout: call.deadline.saturating_duration_since(Instant::now()),
         };

@@ -27,4 +27,4 @@ pub use circuit::{Circuit, CircuitState};
 pub use core::Rules;
 pub use providers::{Deliveries, Delivery, Health, Presence, Stop};
 pub use seen::{Seen, Whole};
-pub use service::{Asking, BATCH_LEN_MAX, Error, Invoked, PARALLEL_MAX, Plan, Proxy, Wanted};
+pub use service::{Asking, BATCH_LEN_MAX, Counts, Error, Invoked, PARALLEL_MAX, Plan, Proxy, Wanted};

@@ -187,6 +187,11 @@ impl Providers {
         }
     }
 
+    /// How many listeners there are.
+    pub fn listeners(&self) -> usize {
+        self.nodes().values().map(|provider| provider.listeners.len()).sum()
+    }
+
     /// What a node says of how busy it is.
     pub fn report_load(&self, node: NodeId, load: f64) {
         self.nodes().entry(node).or_default().load = Some(load);

@@ -58,6 +58,11 @@ impl Recorder {
         self.queue().calls.len() >= WAITING_MAX || *self.written.borrow() == ENDED
     }
 
+    /// How many calls wait to be recorded.
+    pub fn waiting(&self) -> usize {
+        self.queue().calls.len()
+    }
+
     /// A call has something to record.
     pub fn add(&self, call: Arc<Call>) {
         let mut queue = self.queue();

@@ -18,6 +18,8 @@ use crate::registry::engine::{Clock, Handle, fresh_id};
 use crate::registry::refusal::Refusal;
 use crate::registry::state::State;
 use crate::registry::view::Views;
+use crate::telemetry;
+use crate::telemetry::trace::TraceContext;
 use futures_util::stream::{self, Stream, StreamExt};
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +45,8 @@ pub struct Asking {
     pub actor: Actor,
     /// What the caller calls the whole undertaking.
     pub correlation_id: Option<String>,
+    /// Where the caller stands in a trace, where somebody follows one: passed on to the provider.
+    pub trace: Option<TraceContext>,
 }
 
 /// A call as it is asked for.
@@ -127,6 +131,17 @@ pub enum Error {
     Behind,
 }
 
+/// How much there is to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Counts {
+    /// Calls that have not ended.
+    pub open: usize,
+    /// Calls of which something waits to be recorded.
+    pub unrecorded: usize,
+    /// Open subscriptions to calls.
+    pub listeners: usize,
+}
+
 /// The way to calls.
 pub struct Proxy {
     core: Arc<Core>,
@@ -155,14 +170,27 @@ enum Begun {
 
 impl Proxy {
     /// Begins to take calls. Runs on the runtime that it is called from.
-    pub fn start(handle: Handle, views: Arc<Views>, clock: Arc<dyn Clock>, rules: Rules, outbound: Outbound) -> Self {
-        let core = Core::new(rules, views, clock, outbound);
+    pub fn start(
+        handle: Handle,
+        views: Arc<Views>,
+        clock: Arc<dyn Clock>,
+        rules: Rules,
+        outbound: Outbound,
+        metrics: telemetry::Calls,
+    ) -> Self {
+        let core = Core::new(rules, views, clock, outbound, metrics);
         let (recording, keeping, to_log) = (core.clone(), core.clone(), handle.clone());
         let tasks = vec![
             tokio::spawn(async move { recording.recorder.keep(to_log, |call| recording.forget(call)).await }),
             tokio::spawn(async move { keeping.deadlines.keep().await }),
         ];
         Proxy { core, handle, stopping: AtomicBool::new(false), tasks }
+    }
+
+    /// How many calls have not ended, of how many something waits to be recorded, and how many listeners there are.
+    pub fn counts(&self) -> Counts {
+        let core = &self.core;
+        Counts { open: core.open(), unrecorded: core.recorder.waiting(), listeners: core.providers.listeners() }
     }
 
     /// How calls are made.
@@ -262,7 +290,7 @@ impl Proxy {
         let found = self.core.find_tool(&state, &wanted);
         let invocation = self.invocation(&asking, &wanted, found.as_ref(), now);
         let deadline = Instant::now() + Duration::from_millis(u64::from(invocation.asked.timeout_ms));
-        let call = Call::new(self.core.clone(), invocation, asking.actor, wanted.arguments.clone(), deadline, found);
+        let call = Call::new(self.core.clone(), invocation, asking, wanted.arguments.clone(), deadline, found);
         if let Some(request) = &wanted.request
             && let Some(before) = self.made_before(&call, request)?
         {

@@ -13,7 +13,8 @@ use super::upkeep::Upkeep;
 use super::view::{Batch, Views};
 use crate::log::{AppendError, Log, ReadError};
 use crate::model::{Entry, Origin, Sequence, Time};
-use std::sync::Arc;
+use crate::telemetry;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -42,11 +43,13 @@ pub struct Options {
     pub queue_len_max: usize,
     /// How many commands go into one batch.
     pub batch_len_max: usize,
+    /// What the writer counts.
+    pub metrics: telemetry::Writer,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { queue_len_max: 4_096, batch_len_max: 1_024 }
+        Options { queue_len_max: 4_096, batch_len_max: 1_024, metrics: telemetry::Writer::default() }
     }
 }
 
@@ -98,13 +101,47 @@ enum Message {
     Stop,
 }
 
+/// How the writer does.
+#[derive(Clone, Debug)]
+pub enum Condition {
+    /// It writes.
+    Writing,
+    /// The last batch was refused at this instant, and nothing of it is in the log; the next one is tried.
+    Refused {
+        /// When.
+        at: Time,
+        /// Why.
+        cause: Arc<AppendError>,
+    },
+    /// Nothing is written until the registry is restarted.
+    Halted(Arc<AppendError>),
+    /// It is gone.
+    Ended,
+}
+
 /// The way to the writer; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
     messages: mpsc::Sender<Message>,
+    // Held for a copy.
+    condition: Arc<Mutex<Condition>>,
 }
 
 impl Handle {
+    /// How the writer does now.
+    pub fn condition(&self) -> Condition {
+        if self.messages.is_closed() {
+            return Condition::Ended;
+        }
+        self.condition.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many commands wait for the writer, and how many may.
+    pub fn queue(&self) -> (usize, usize) {
+        let max = self.messages.max_capacity();
+        (max - self.messages.capacity(), max)
+    }
+
     /// Has a command decided and, unless it is refused, made durable. Dropping the future does not take back a
     /// command that the writer has already picked up.
     pub async fn submit(&self, request: Request) -> Result<Outcome, Error> {
@@ -145,7 +182,10 @@ impl Engine {
         let views = Arc::new(Views::new(log.clone(), Arc::new(state)));
         let upkeep = Upkeep::start(log.clone(), upkeep, snapshot);
         let (messages, waiting) = mpsc::channel(options.queue_len_max);
+        let condition = Arc::new(Mutex::new(Condition::Writing));
         let writer = Writer {
+            condition: condition.clone(),
+            metrics: options.metrics.clone(),
             log,
             clock,
             views: views.clone(),
@@ -153,6 +193,7 @@ impl Engine {
             waiting,
             batch_len_max: options.batch_len_max,
             halted: None,
+            refused: false,
             last_len: 0,
             storing: Duration::ZERO,
             runtime: tokio::runtime::Handle::try_current().ok(),
@@ -161,7 +202,7 @@ impl Engine {
             .name("onex-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|error| ReadError::Failed(error.into()))?;
-        Ok(Engine { handle: Handle { messages }, views, writer })
+        Ok(Engine { handle: Handle { messages, condition }, views, writer })
     }
 
     /// The way to the writer.
@@ -205,6 +246,8 @@ pub fn recover(log: &dyn Log) -> Result<(State, Sequence), ReadError> {
 }
 
 struct Writer {
+    condition: Arc<Mutex<Condition>>,
+    metrics: telemetry::Writer,
     log: Arc<dyn Log>,
     clock: Arc<dyn Clock>,
     views: Arc<Views>,
@@ -212,6 +255,8 @@ struct Writer {
     waiting: mpsc::Receiver<Message>,
     batch_len_max: usize,
     halted: Option<Arc<AppendError>>,
+    /// Whether the last batch was refused.
+    refused: bool,
     /// How many commands the last batch had.
     last_len: usize,
     /// How long the last batch took to store.
@@ -271,6 +316,7 @@ impl Writer {
         let now = self.clock.now().max(state.time);
         let mut entries = Vec::new();
         let mut answers: Vec<Answering> = Vec::new();
+        self.metrics.took(jobs.len());
         for Job { request, answer } in jobs {
             let left = answer.as_ref().is_some_and(Caller::is_closed);
             if left && !matches!(request.command, Command::ExpireLapsed | Command::Record(_)) {
@@ -284,6 +330,7 @@ impl Writer {
             answers.push((answer, decided));
         }
         let stored = self.store(before.sequence, &entries);
+        self.count(&answers, stored.is_ok());
         let view = match stored {
             Ok(()) if entries.is_empty() => before,
             Ok(()) => self.publish(state, entries),
@@ -300,7 +347,33 @@ impl Writer {
         let begun = Instant::now();
         let stored = if entries.is_empty() { Ok(()) } else { self.log.append(expected, entries) };
         self.storing = if entries.is_empty() { Duration::ZERO } else { begun.elapsed() };
+        if stored.is_ok() && !entries.is_empty() {
+            self.metrics.appended(entries.iter().map(|entry| entry.changes.len()).sum(), self.storing);
+            if self.refused {
+                self.refused = false;
+                self.tell_condition(Condition::Writing);
+            }
+        }
         stored
+    }
+
+    fn count(&self, answers: &[Answering], is_stored: bool) {
+        let (mut changed, mut unchanged, mut refused, mut failed) = (0, 0, 0, 0);
+        for (_, decided) in answers {
+            match decided {
+                Err(Error::Refused(_)) => refused += 1,
+                Err(_) => failed += 1,
+                Ok(_) if !is_stored => failed += 1,
+                Ok((_, Some(_))) => changed += 1,
+                Ok((_, None)) => unchanged += 1,
+            }
+        }
+        let outcomes = [("changed", changed), ("unchanged", unchanged), ("refused", refused), ("failed", failed)];
+        outcomes.into_iter().for_each(|(outcome, count)| self.metrics.decided(outcome, count));
+    }
+
+    fn tell_condition(&self, condition: Condition) {
+        *self.condition.lock().unwrap_or_else(PoisonError::into_inner) = condition;
     }
 
     /// Tells callers what came of their commands. A caller who has left is told nothing; what was decided stands.
@@ -327,8 +400,13 @@ impl Writer {
         let error = Arc::new(error);
         let halts = !matches!(*error, AppendError::Refused(_));
         tracing::error!(error = &*error as &dyn std::error::Error, halts, "the log could not be written");
+        self.metrics.failed();
         if halts {
             self.halted = Some(error.clone());
+            self.tell_condition(Condition::Halted(error.clone()));
+        } else {
+            self.refused = true;
+            self.tell_condition(Condition::Refused { at: self.clock.now(), cause: error.clone() });
         }
         for answer in answers.into_iter().filter_map(|(answer, _)| answer) {
             let failed = if halts { Error::Halted(error.clone()) } else { Error::NotStored(error.clone()) };

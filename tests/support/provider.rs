@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::VecDeque;
 
 const CALLS: &str = "subscription($node: UUID!, $max: Int) { toolCalls(nodeId: $node, maxInFlight: $max)
-    { invocationId tool version arguments caller correlationId deadline attempt } }";
+    { invocationId tool version arguments caller correlationId deadline attempt traceparent } }";
 const COMPLETE: &str = "mutation($input: CompleteInvocationInput!) { completeInvocation(input: $input) { status } }";
 const CANCELLATIONS: &str = "subscription($node: UUID!) { toolCancellations(nodeId: $node) { invocationId reason } }";
 

@@ -143,6 +143,18 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Waits for the end of a server that was told to stop; one that does not end in time is killed, and fails the test.
+    pub fn ended(mut self) -> ExitStatus {
+        let deadline = std::time::Instant::now() + crate::support::PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(std::time::Instant::now() < deadline, "the server does not end: {}", self.said());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
     /// Asks the server to stop and waits until it has.
     pub fn stop(mut self) -> ExitStatus {
         let asked = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();

@@ -9,6 +9,7 @@ use super::correlation_id;
 use crate::model::nests_too_deep;
 use crate::model::{InvocationId, InvocationStatus, JSON_DEPTH_MAX};
 use crate::proxy::{Asking, Seen};
+use crate::telemetry::trace::onward;
 use async_graphql::{Context, Object, Result, SimpleObject};
 
 /// Tools are called, and calls answered.
@@ -128,5 +129,6 @@ impl BatchInvocation {
 }
 
 fn asking(caller: &Caller, given: Option<String>) -> Result<Asking> {
-    Ok(Asking { actor: caller.actor.clone(), correlation_id: correlation_id(caller, given)? })
+    let correlation_id = correlation_id(caller, given)?;
+    Ok(Asking { actor: caller.actor.clone(), correlation_id, trace: onward(caller.trace) })
 }

@@ -129,6 +129,10 @@ impl ToolCall {
     async fn timeout_ms(&self) -> u32 {
         self.0.call.asked.timeout_ms
     }
+    /// Where the call stands in a trace, as W3C's traceparent; null where its caller follows none.
+    async fn traceparent(&self) -> Option<String> {
+        self.0.call.trace.map(|trace| trace.to_string())
+    }
     /// Which attempt at the call this is, from 1.
     async fn attempt(&self) -> u32 {
         self.0.attempt
@@ -146,6 +150,7 @@ impl Written for ToolCall {
             "correlationId" => |call, out| put(out, &*call.0.call.correlation_id),
             "deadline" => |call, out| put(out, DateTime(call.0.call.asked.deadline()).to_value()),
             "timeoutMs" => |call, out| put(out, call.0.call.asked.timeout_ms),
+            "traceparent" => |call, out| put(out, call.0.call.trace.map(|trace| trace.to_string())),
             "attempt" => |call, out| put(out, call.0.attempt),
             _ => return None,
         };

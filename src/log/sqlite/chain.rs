@@ -1,10 +1,10 @@
 //! The chain of hashes: how a batch follows on the one before, and walking it from end to end.
 
-use super::{Columns, Hash, anchor, open};
+use super::{Columns, Hash, anchor, head_of, open};
 use crate::log::record;
-use crate::log::{Break, ReadError, Verification};
+use crate::log::{Break, Head, ReadError, Verification};
 use crate::model::{Sequence, Time};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest, Sha256};
 
 /// The hash of a batch: over the hash of the one before, its bounds and time, and each change's entry and text.
@@ -31,20 +31,33 @@ impl Link {
     }
 }
 
-/// Walks the chain from what was pruned to the end.
-pub(super) fn verify(connection: &Connection) -> Result<Verification, ReadError> {
+/// Where the latest so many batches begin: what they follow on.
+fn before_latest(connection: &Connection, batches: u32) -> rusqlite::Result<(Head, Hash)> {
+    let before = connection
+        .prepare("SELECT last, time, hash FROM batch ORDER BY first DESC LIMIT 1 OFFSET ?")?
+        .query_row([batches], |row| Ok((head_of(row)?, row.get(2)?)))
+        .optional()?;
+    before.map_or_else(|| anchor(connection), Ok)
+}
+
+/// Walks the chain from what was pruned to the end, or the latest so many batches of it.
+pub(super) fn verify(connection: &Connection, latest: Option<u32>) -> Result<Verification, ReadError> {
     // One transaction: the writer goes on meanwhile, and this sees one version.
     let transaction = connection.unchecked_transaction()?;
-    let (start, mut previous) = anchor(&transaction)?;
+    let (start, mut previous) = match latest {
+        None => anchor(&transaction)?,
+        Some(batches) => before_latest(&transaction, batches)?,
+    };
     let mut found = Verification { batches: 0, changes: 0, from: start.sequence, upto: start.sequence, broken: None };
-    let mut batches = transaction.prepare("SELECT first, last, time, previous, hash FROM batch ORDER BY first")?;
+    let mut batches =
+        transaction.prepare("SELECT first, last, time, previous, hash FROM batch WHERE first > ? ORDER BY first")?;
     // Read as it is: only the registry itself brings an earlier layout into the present one.
     let lease = if open::layout(&transaction)? < 2 { "NULL" } else { "lease" };
     let mut changes = transaction.prepare(&format!(
         "SELECT sequence, entry, time, body, kind, node, tool, correlation_id, {lease} FROM change
          WHERE sequence BETWEEN ? AND ? ORDER BY sequence"
     ))?;
-    let mut rows = batches.query([])?;
+    let mut rows = batches.query([start.sequence.0])?;
     while let Some(row) = rows.next()? {
         let (first, last) = (Sequence(row.get(0)?), Sequence(row.get(1)?));
         let time = Time::from_micros(row.get(2)?);

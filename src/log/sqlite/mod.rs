@@ -8,17 +8,19 @@ mod chain;
 mod open;
 mod snapshots;
 
-pub use open::OpenError;
+pub use open::{FILE_NAME, OpenError};
 
 use super::record::{self, Malformed};
 use super::{AppendError, Filter, Head, Log, Range, ReadError, Record, Snapshot, Verification};
 use crate::model::{Change, Entry, EventKind, Origin, RegistryId, Sequence, Time};
+use crate::telemetry;
 use chain::Link;
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params, params_from_iter};
 use snapshots::Snapshots;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// How many batches one step of pruning takes away, so that the writer never waits long for it.
 const PRUNED_AT_ONCE: u32 = 2_000;
@@ -37,6 +39,7 @@ pub struct SqliteLog {
     readers: Mutex<Vec<Connection>>,
     writer: Mutex<Connection>,
     snapshots: Snapshots,
+    metrics: telemetry::Storage,
     /// Holds the lock on the data directory for as long as the log is open; absent in a reader of another's log.
     _lock: Option<std::fs::File>,
 }
@@ -53,6 +56,12 @@ impl SqliteLog {
         let lock = open::lock(directory, owner)?;
         open::create_if_absent(&path, fresh_id)?;
         Self::with(directory, path, Some(lock), false)
+    }
+
+    /// Counts here how long the disk takes.
+    pub fn counting(mut self, metrics: telemetry::Storage) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// Opens the log in this directory for reading only, whether a registry is running on it or not.
@@ -72,7 +81,8 @@ impl SqliteLog {
         }
         let id = open::registry_id(&writer, &path)?;
         let snapshots = Snapshots::new(directory.join("snapshots"), id);
-        Ok(SqliteLog { id, path, writer: Mutex::new(writer), readers: Mutex::default(), snapshots, _lock: lock })
+        let (writer, readers, metrics) = (Mutex::new(writer), Mutex::default(), telemetry::Storage::default());
+        Ok(SqliteLog { id, path, writer, readers, snapshots, metrics, _lock: lock })
     }
 
     fn writer(&self) -> MutexGuard<'_, Connection> {
@@ -215,7 +225,11 @@ impl Log for SqliteLog {
                 })
                 .map_err(append_failed)?;
         }
-        transaction.commit().map_err(append_failed)
+        #[expect(clippy::disallowed_methods, reason = "how long the disk takes, for the metrics alone")]
+        let begun = Instant::now();
+        transaction.commit().map_err(append_failed)?;
+        self.metrics.synced(begun.elapsed());
+        Ok(())
     }
 
     fn read(&self, after: Sequence, limit: usize) -> Result<Vec<Entry>, ReadError> {
@@ -308,11 +322,16 @@ impl Log for SqliteLog {
     }
 
     fn verify(&self) -> Result<Verification, ReadError> {
-        self.with_reader(chain::verify)
+        self.with_reader(|connection| chain::verify(connection, None))
     }
 }
 
 impl SqliteLog {
+    /// Walks the hash chain of the latest so many batches.
+    pub fn verify_latest(&self, batches: u32) -> Result<Verification, ReadError> {
+        self.with_reader(|connection| chain::verify(connection, Some(batches)))
+    }
+
     /// The hash of the batch that ends at this place; `None` where none does.
     fn chain_at(&self, place: Sequence) -> Result<Option<Hash>, ReadError> {
         self.with_reader(|connection| {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// The log's file in the data directory.
-pub(super) const FILE_NAME: &str = "registry.db";
+pub const FILE_NAME: &str = "registry.db";
 const LOCK_NAME: &str = "onex.lock";
 /// "onex" as SQLite's application id: says whose file it is.
 const APPLICATION_ID: i32 = 0x6f6e_6578;

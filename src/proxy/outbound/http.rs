@@ -41,7 +41,8 @@ fn headers(sending: &Sending) -> HeaderMap {
         (CONTENT_TYPE, fixed("application/json")),
         (ACCEPT, fixed("application/json, application/problem+json")),
     ]);
-    for (name, mut text) in own {
+    let trace = sending.trace.map(|trace| ("traceparent", trace.to_string()));
+    for (name, mut text) in own.into_iter().chain(trace) {
         // A header has one line; what stands for the caller or the correlation came from outside.
         text.retain(|character| !character.is_control());
         if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {

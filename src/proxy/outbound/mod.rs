@@ -15,6 +15,7 @@ mod mcp;
 pub use address::{Allowed, InvalidAllowed};
 
 use crate::model::{Time, ToolKey, ToolTransport};
+use crate::telemetry::trace::TraceContext;
 use address::{Addresses, Rules};
 use reqwest::Url;
 use serde_json::Value;
@@ -49,6 +50,8 @@ pub struct Sending {
     pub caller: String,
     /// What it belongs to.
     pub correlation_id: String,
+    /// Where it stands in a trace, where somebody follows one.
+    pub trace: Option<TraceContext>,
     /// Until when somebody waits for the answer.
     pub deadline: Time,
     /// How long that still is.
@@ -227,6 +230,7 @@ mod testing {
             attempt: 2,
             caller: "alice".to_owned(),
             correlation_id: "c-1 \r\nX-Evil: 1".to_owned(),
+            trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok(),
             deadline: "2026-11-22T12:00:30Z".parse().unwrap(),
             timeout: Duration::from_secs(5),
         }

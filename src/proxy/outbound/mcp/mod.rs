@@ -198,6 +198,10 @@ fn meta(sending: &Sending) -> RequestMetaObject {
     ] {
         meta.insert(name.to_owned(), value);
     }
+    // Under the name that OpenTelemetry's conventions for the protocol give it.
+    if let Some(trace) = sending.trace {
+        meta.insert("traceparent".to_owned(), json!(trace.to_string()));
+    }
     meta
 }
 
