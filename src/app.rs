@@ -3,6 +3,7 @@
 mod examine;
 mod notify;
 mod operations;
+mod starting;
 
 pub use examine::{Examined, examine, free_bytes, log_bytes};
 pub use notify::notify;
@@ -138,25 +139,6 @@ fn seconds(count: u32) -> Duration {
     Duration::from_secs(u64::from(count))
 }
 
-/// Answers that the registry is not ready, on its own address, while the log is read.
-struct Starting(watch::Sender<bool>);
-
-impl Starting {
-    /// On a twin of the listener: what comes after its end waits for the other.
-    fn serve(twin: TcpListener) -> Self {
-        let (ends, mut end) = watch::channel(false);
-        let ended = async move {
-            let _ = end.wait_for(|ends| *ends).await;
-        };
-        tokio::spawn(async move { axum::serve(twin, http::starting::router()).with_graceful_shutdown(ended).await });
-        Starting(ends)
-    }
-
-    fn end(self) {
-        self.0.send_replace(true);
-    }
-}
-
 impl App {
     /// Opens the log, reads it, and listens.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
@@ -175,14 +157,11 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let started_at = clock.now();
         let metrics = Arc::new(Metrics::default());
-        let engine = {
-            let starting = Starting::serve(twin);
+        let opening = {
             let (config, clock, metrics) = (config.clone(), clock.clone(), metrics.clone());
-            let opening = tokio::task::spawn_blocking(move || open(&config, clock, started_at, &metrics));
-            let opened = opening.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
-            starting.end();
-            opened?
+            move || open(&config, clock, started_at, &metrics)
         };
+        let engine = starting::meanwhile(twin, opening).await?;
         let rules = config.ports.rules().map_err(|(setting, reason)| StartError::Setting { setting, reason })?;
         check_host(&engine, &rules)?;
         let grace = Command::GrantGrace { seconds: config.registration.grace_seconds };

@@ -259,6 +259,13 @@ async fn a_traceparent_goes_on_to_endpoints_and_listeners_and_lines_have_the_cor
     };
     tokio::join!(calling, answering);
 
+    // Whoever cannot send headers says it in the extensions of the operation.
+    let mut socket = Socket::ready(&server).await;
+    let variables = json!({"input": {"tool": "remote", "arguments": {}}});
+    let payload = json!({"query": INVOKE, "variables": variables, "extensions": {"traceparent": TRACEPARENT}});
+    socket.say(json!({"type": "subscribe", "id": "1", "payload": payload})).await;
+    assert_eq!(calls.recv().await.unwrap()["traceparent"], TRACEPARENT);
+
     let lines = eventually("the lines are there", async || {
         let said = server.said();
         let lines: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();

@@ -13,6 +13,7 @@ use super::types::invocation::Invocation;
 use super::types::invoke::{CompleteInvocationInput, ProxyInvokeInput};
 use super::{Caller, Services};
 use crate::telemetry::Operation;
+use crate::telemetry::trace::TraceContext;
 use async_graphql::parser::types::{
     ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
 };
@@ -185,7 +186,7 @@ impl Plan {
                     Root::Invoke => Input::Invoke(object(input)?),
                     Root::Complete => Input::Complete(object(input)?),
                 };
-                Direct::Mutation(DirectMutation { plan: plan.clone(), input, operation })
+                Direct::Mutation(DirectMutation { plan: plan.clone(), input, operation, trace: None })
             }
             Plan::Subscription(plan) => {
                 let node = serde_json::from_str(given.remove(plan.node.as_str())?.get()).ok()?;
@@ -228,6 +229,8 @@ pub struct DirectMutation {
     input: Input,
     /// As what it is counted.
     pub(super) operation: Arc<Operation>,
+    /// Where it stands in a trace, where its extensions say so.
+    pub(super) trace: Option<TraceContext>,
 }
 
 enum Input {

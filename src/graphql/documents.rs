@@ -14,6 +14,7 @@ use super::observed::{Observed, Operations, Watched, answered, span_of};
 use super::variables::InputTypes;
 use super::{Caller, Pinned, Schema, Services, binding, builder};
 use crate::telemetry::Operation;
+use crate::telemetry::trace::TraceContext;
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition};
@@ -69,6 +70,8 @@ pub struct Executable {
     request: Request,
     kind: Kind,
     operation: Arc<Operation>,
+    /// Where it stands in a trace, where its extensions say so.
+    trace: Option<TraceContext>,
     begun: Instant,
 }
 
@@ -179,7 +182,8 @@ impl Documents {
         }
         let kind = Kind::of(operation.node.ty);
         let operation = observed.clone().unwrap_or_else(|| self.observed.unknown());
-        Ok(Executable { request: runnable(document, name, variables), kind, operation, begun })
+        let trace = TraceContext::of_extensions(given.extensions);
+        Ok(Executable { request: runnable(document, name, variables), kind, operation, trace, begun })
     }
 
     async fn validate(&self, text: &str) -> Result<Kept, Refused> {
@@ -210,7 +214,8 @@ impl Documents {
 
     /// Runs a query or mutation, answering from the version that is current now.
     pub async fn execute(&self, executable: Executable, caller: &Caller) -> Answer {
-        let Executable { request, operation, begun, kind } = executable;
+        let Executable { request, operation, trace, begun, kind } = executable;
+        let caller = &*caller.within(trace);
         let span = span_of(&operation, caller);
         let (budget, reads) = (Budget::new(&self.limits), kind == Kind::Query);
         let request = request.data(caller.clone()).data(Pinned(self.services.views.current())).data(budget.clone());
@@ -236,7 +241,8 @@ impl Documents {
 
     /// Runs a subscription.
     pub fn subscribe(&self, executable: Executable, caller: &Caller) -> Answers {
-        let Executable { request, operation, .. } = executable;
+        let Executable { request, operation, trace, .. } = executable;
+        let caller = &*caller.within(trace);
         let budget = Budget::new(&self.limits);
         let request = request.data(caller.clone()).data(Pinned(self.services.views.current())).data(budget.clone());
         let answers = Timed::new(self.schema.execute_stream(request), budget);
@@ -256,7 +262,10 @@ impl Documents {
         let plan = kept.plan.as_ref()?;
         let (name, _) = select(&kept.document, given.operation_name).ok()?;
         Some(match plan.read(given.variables, kept.operations.named(name)?)? {
-            Direct::Mutation(mutation) => AtHand::Mutation(mutation),
+            Direct::Mutation(mut mutation) => {
+                mutation.trace = TraceContext::of_extensions(given.extensions);
+                AtHand::Mutation(mutation)
+            }
             Direct::Subscription(subscription) => AtHand::Subscription(subscription),
         })
     }
@@ -264,6 +273,7 @@ impl Documents {
     /// Runs a mutation directly; answers what `execute` would.
     pub async fn answer(&self, direct: DirectMutation, caller: &Caller) -> Answer {
         let (begun, operation) = (Instant::now(), direct.operation.clone());
+        let caller = &*caller.within(direct.trace);
         let span = span_of(&operation, caller);
         let run = direct.run(&self.services, caller).instrument(span.clone());
         let answer = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| Answer::from(&panicked()));

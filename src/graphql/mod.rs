@@ -34,7 +34,6 @@ use crate::registry::view::Views;
 use crate::telemetry::trace::TraceContext;
 use crate::telemetry::{Requests, Via};
 use async_graphql::{Schema as LibrarySchema, SchemaBuilder, ValidationMode};
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -98,9 +97,9 @@ pub struct Caller {
 pub struct Rights(u64);
 
 impl Caller {
-    /// The caller at the place in a trace that one request of it names in its extensions.
-    pub fn within(&self, extensions: Option<&RawValue>) -> Cow<'_, Caller> {
-        match TraceContext::of_extensions(extensions) {
+    /// The caller at the place in a trace that one of its requests names, where it names one.
+    fn within(&self, trace: Option<TraceContext>) -> Cow<'_, Caller> {
+        match trace {
             Some(trace) => Cow::Owned(Caller { trace: Some(trace), ..self.clone() }),
             None => Cow::Borrowed(self),
         }
