@@ -220,6 +220,97 @@ async fn a_thousand_aliases_cost_what_their_answer_costs() {
     .await;
 }
 
+/// Registers nodes that feed each other in chains of ten, each with a tool.
+async fn fill(server: &Server, nodes: usize) {
+    const A_REQUEST: usize = 50;
+    let one = |number: usize| {
+        let (chain, place) = (number / 10, number % 10);
+        let contract = format!(
+            "name: node_{number:05}\nversion: 1.0.{}\ndescription: Keeps part {number} in order and tells others\n\
+             event_bus: {{subscribe_topics: [t.{chain}.{place}], publish_topics: [t.{chain}.{}]}}\n",
+            number % 7,
+            place + 1
+        );
+        let tool = json!({"name": format!("tool_{}", number % 500), "version": format!("1.0.{}", number / 500)});
+        json!({"contract": contract, "tags": ["a", "b"], "tools": [tool]})
+    };
+    let numbers: Vec<usize> = (0..nodes).collect();
+    let requests = numbers.chunks(A_REQUEST).map(|numbers| {
+        let heads: Vec<String> = (0..numbers.len()).map(|at| format!("$i{at}: RegisterInput!")).collect();
+        let fields = (0..numbers.len()).map(|at| format!("r{at}: register(input: $i{at}) {{ created }}"));
+        let document = format!("mutation({}) {{ {} }}", heads.join(", "), fields.collect::<Vec<_>>().join(" "));
+        let variables: serde_json::Map<String, Value> =
+            numbers.iter().enumerate().map(|(at, number)| (format!("i{at}"), one(*number))).collect();
+        (document, Value::Object(variables))
+    });
+    let sent = requests.map(|(document, variables)| async move { server.query(&document, variables).await });
+    futures_util::stream::iter(sent).buffer_unordered(16).collect::<Vec<_>>().await;
+}
+
+/// The dearest queries that the limits allow, each of its kind, by name.
+fn dear_queries() -> Vec<(&'static str, String)> {
+    let repeat = |count: usize, one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join(" ");
+    let wide = |first: usize, fields: usize| {
+        let all = repeat(fields, &|at| format!("a{at}: description"));
+        format!("{{ nodes(first: {first}) {{ nodes {{ {all} }} }} }}")
+    };
+    let graphs = repeat(9, &|at| format!("g{at}: dependencyGraph {{ nodes {{ id }} edges {{ from to }} cycles }}"));
+    let searches =
+        repeat(60, &|at| format!("s{at}: nodes(first: 1, filter: {{search: \"part {at}\"}}) {{ totalCount }}"));
+    let patterns =
+        repeat(60, &|at| format!("s{at}: nodes(first: 1, filter: {{namePattern: \"*_*{at}*\"}}) {{ totalCount }}"));
+    let earlier =
+        repeat(20, &|at| format!("e{at}: at(sequence: {}) {{ nodes(first: 1) {{ totalCount }} }}", 50 * (at + 1)));
+    let events = repeat(80, &|at| format!("e{at}: events(first: 500, filter: {{tool: \"t{at}\"}}) {{ totalCount }}"));
+    let types = "types { name fields { name type { name fields { name type { name } } } } }";
+    let unknown = repeat(4_900, &|at| format!("{at:x<40}").replace(char::is_numeric, "n") + &at.to_string());
+    let directives = repeat(500, &|_| "@include(if: true)".to_owned());
+    let arguments = repeat(6_000, &|at| format!("\"t{at}\""));
+    vec![
+        ("a page of 500, 480 fields each", wide(500, 480)),
+        ("900 fields of 270 nodes", wide(270, 900)),
+        ("what feeds 400 nodes, from afar", "{ nodes(first: 400) { nodes { upstream(depth: 99) { id name } } } }".into()),
+        (
+            "lists in lists in lists",
+            "{ tools(first: 500) { nodes { providers { node { tools(first: 3) { nodes { providers { node { downstream { \
+             upstream { id name } } } } } } } } } } }"
+                .into(),
+        ),
+        ("9 graphs", format!("{{ {graphs} }}")),
+        ("60 searches", format!("{{ {searches} }}")),
+        ("60 filters", format!("{{ {patterns} }}")),
+        ("20 earlier states", format!("{{ {earlier} }}")),
+        ("80 searches of history", format!("{{ {events} }}")),
+        ("the schema, three deep", format!("{{ __schema {{ {types} }} }}")),
+        ("4,900 fields that are none", format!("{{ registry {{ {unknown} }} }}")),
+        ("500 directives", format!("{{ registry {{ id {directives} }} }}")),
+        ("6,000 texts in a list", format!("mutation {{ register(input: {{name: \"a\", tags: [{arguments}]}}) {{ created }} }}")),
+    ]
+}
+
+/// ONEX_ABUSE_NODES says of how many nodes; the figures of docs/reliability.md are of 10,000.
+#[tokio::test]
+async fn the_dearest_queries_of_each_kind_end_within_the_limits() {
+    let nodes = std::env::var("ONEX_ABUSE_NODES").map_or(200, |text| text.parse().expect("a number"));
+    let server = Server::start();
+    fill(&server, nodes).await;
+    for (what, query) in dear_queries() {
+        survives(&server, what, 8 * MEMORY_MAX, async {
+            let began = std::time::Instant::now();
+            let request = reqwest::Client::new().post(format!("{}/graphql", server.url()));
+            let body = json!({"query": query}).to_string();
+            let answer = request.header("content-type", "application/json").body(body).send().await.unwrap();
+            let text = answer.text().await.unwrap();
+            let took = began.elapsed();
+            let answer: Value = serde_json::from_str(&text).unwrap();
+            let limit = &answer["errors"][0]["extensions"]["details"]["limit"];
+            println!("{what}: {} ms, {} KiB, limit: {limit}", took.as_millis(), text.len() / 1024);
+            assert_ne!(answer["errors"][0]["extensions"]["code"], "INTERNAL", "{what}: {answer}");
+        })
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn ten_thousand_idle_sockets_keep_nobody_else_from_being_served() {
     let server = Server::start();

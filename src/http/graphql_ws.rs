@@ -231,8 +231,8 @@ impl Connection {
             Connection { parts, caller, outgoing, operations: HashMap::new(), freed, started: 0, acknowledged: false };
         let reason = tokio::select! {
             reason = connection.run(stream) => reason,
-            // The peer does not read any more.
-            _ = &mut writer => None,
+            // The peer does not read any more: there is nobody to say anything to.
+            _ = &mut writer => return,
         };
         drop(connection);
         let Ok(Ok(mut sink)) = timeout(CLOSE_WAIT, &mut writer).await else { return writer.abort() };
