@@ -1,5 +1,6 @@
 //! A request as it came, and what it is answered with: text in, text out. The transports see nothing of the library.
 
+use super::render::put;
 use async_graphql::{Response, Value};
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -55,10 +56,47 @@ impl Answer {
 
 impl From<&Response> for Answer {
     fn from(response: &Response) -> Self {
-        // Responses are made of JSON values, which always can be written.
-        let text = serde_json::to_vec(response).unwrap_or_default();
+        let mut text = br#"{"data":"#.to_vec();
+        write(&response.data, &mut text);
+        if !response.errors.is_empty() {
+            text.extend_from_slice(br#","errors":"#);
+            let _ = put(&mut text, &response.errors);
+        }
+        text.push(b'}');
+        text.shrink_to_fit();
         let (has_data, has_errors) = (response.data != Value::Null, !response.errors.is_empty());
         let code = response.errors.first().and_then(super::observed::code_of);
         Answer { text: text.into(), has_data, has_errors, code }
+    }
+}
+
+/// Writes a value; bytes are what was written already, in the place of a value (`render`).
+fn write(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Binary(written) => out.extend_from_slice(written),
+        Value::Object(fields) => {
+            out.push(b'{');
+            for (at, (name, field)) in fields.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                // Names of fields; within a JSON scalar anything may be a name.
+                let _ = put(out, name.as_str());
+                out.push(b':');
+                write(field, out);
+            }
+            out.push(b'}');
+        }
+        Value::List(items) => {
+            out.push(b'[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                write(item, out);
+            }
+            out.push(b']');
+        }
+        other => _ = put(out, other),
     }
 }

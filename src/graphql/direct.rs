@@ -11,7 +11,7 @@ use super::mutation::calls::{complete, invoke};
 use super::subscription::calls::{ToolCall, listen};
 use super::types::invocation::Invocation;
 use super::types::invoke::{CompleteInvocationInput, ProxyInvokeInput};
-use super::{Caller, Services};
+use super::{Caller, Services, render};
 use crate::telemetry::Operation;
 use crate::telemetry::trace::TraceContext;
 use async_graphql::parser::types::{
@@ -38,8 +38,7 @@ pub(super) trait Written: Sized + 'static {
 
 /// Writes a field's value.
 pub(super) fn put(out: &mut Vec<u8>, value: impl Serialize) {
-    // Into memory, anything that is JSON can be written.
-    let _ = serde_json::to_writer(out, &value);
+    let _ = render::put(out, value);
 }
 
 /// Fields of an object, in the order in which they are asked for.
@@ -66,7 +65,7 @@ impl<T: Written> Fields<T> {
             if at > 0 {
                 out.push(b',');
             }
-            write_key(name, out);
+            render::put_key(out, name);
             write(of, out);
         }
         out.push(b'}');
@@ -75,18 +74,11 @@ impl<T: Written> Fields<T> {
     /// A whole answer with this object under the root field's name.
     fn answer(&self, root: &str, of: &T) -> Answer {
         let mut out = br#"{"data":{"#.to_vec();
-        write_key(root, &mut out);
+        render::put_key(&mut out, root);
         self.write(of, &mut out);
         out.extend_from_slice(b"}}");
         Answer::of_text(out)
     }
-}
-
-/// Names of GraphQL need no escapes.
-fn write_key(name: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
 }
 
 /// A field of its own name that is always asked for.

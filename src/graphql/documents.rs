@@ -2,23 +2,25 @@
 //!
 //! A document is bounded (`limits`) and validated once, by all rules. What depends on the request is done each time:
 //! which operation is meant, whether the variables fit their types (`variables`), and putting them where they stand
-//! (`binding`). Calls of tools have a shorter way (`direct`).
+//! (`binding`). Calls of tools have a shorter way (`direct`), and an answer that is known needs none (`answers`).
 
 use super::answer::{Answer, Answers, Given};
+use super::answers::{KeptAnswers, Question};
 use super::direct::{Direct, DirectMutation, DirectSubscription, Plan};
 use super::error::{ErrorCode, extensions};
 use super::limits::budget::{Budget, Timed, timed_out};
 use super::limits::cost::{Costs, OutputTypes};
 use super::limits::{self, Limits, shape, text, tidy};
 use super::observed::{Observed, Operations, Watched, answered, span_of};
+use super::reach::Pinned;
 use super::variables::InputTypes;
-use super::{Caller, Pinned, Schema, Services, binding, builder};
+use super::{Caller, Schema, Services, binding, builder, order, render};
 use crate::telemetry::Operation;
 use crate::telemetry::trace::TraceContext;
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition};
-use async_graphql::{Error, Name, Pos, Positioned, Request, Response, ServerError, ValidationMode, Variables};
+use async_graphql::{Error, Name, Pos, Positioned, Request, Response, ServerError, ValidationMode, Value, Variables};
 use futures_util::FutureExt;
 use futures_util::stream::StreamExt;
 use quick_cache::Weighter;
@@ -26,6 +28,7 @@ use quick_cache::sync::Cache;
 use serde_json::json;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -73,6 +76,11 @@ pub struct Executable {
     /// Where it stands in a trace, where its extensions say so.
     trace: Option<TraceContext>,
     begun: Instant,
+    /// The document that it is an operation of, and the name that it has there.
+    kept: Arc<Kept>,
+    name: Option<Box<str>>,
+    /// What its answer is kept under.
+    question: Question,
 }
 
 impl Executable {
@@ -94,15 +102,28 @@ pub enum AtHand {
 
 /// A validated document.
 struct Kept {
+    /// Its own among all documents that were ever kept.
+    number: u64,
     document: ExecutableDocument,
     /// Whether its arguments are to be validated again with the variables in their places.
     mixes_variables: bool,
+    /// Whether it asks for something twice under one key.
+    merges_fields: bool,
     /// How it is answered without the library, where it can be.
     plan: Option<Plan>,
     /// What its answers may cost.
     costs: Costs,
     /// As what its operations are counted.
     operations: Operations,
+}
+
+impl Kept {
+    /// Puts what an operation is answered with into the order in which it asks.
+    fn order(&self, name: Option<&str>, data: &mut Value) {
+        if let Ok((_, operation)) = select(&self.document, name) {
+            order::restore(&self.document, &operation.node.selection_set.node, data);
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -125,6 +146,8 @@ pub struct Documents {
     limits: Limits,
     kept: Cache<Box<str>, Arc<Kept>, Weight>,
     observed: Observed,
+    numbers: AtomicU64,
+    answers: KeptAnswers,
 }
 
 impl Documents {
@@ -137,7 +160,8 @@ impl Documents {
         let limits = services.bounds.limits.clone();
         let kept = Cache::with_weighter(KEPT_DOCUMENTS, KEPT_BYTES_MAX, Weight);
         let observed = Observed::new(services.requests.clone());
-        Documents { services, schema, checker, inputs, outputs, limits, kept, observed }
+        let (numbers, answers) = (AtomicU64::new(0), KeptAnswers::new());
+        Documents { services, schema, checker, inputs, outputs, limits, kept, observed, numbers, answers }
     }
 
     /// Makes an operation ready to run, or says everything that is wrong with it.
@@ -183,7 +207,10 @@ impl Documents {
         let kind = Kind::of(operation.node.ty);
         let operation = observed.clone().unwrap_or_else(|| self.observed.unknown());
         let trace = TraceContext::of_extensions(given.extensions);
-        Ok(Executable { request: runnable(document, name, variables), kind, operation, trace, begun })
+        let question = Question::new(kept.number, given);
+        let request = runnable(document, name, variables);
+        let name = name.map(Into::into);
+        Ok(Executable { request, kind, operation, trace, begun, kept, name, question })
     }
 
     async fn validate(&self, text: &str) -> Result<Kept, Refused> {
@@ -202,9 +229,11 @@ impl Documents {
         }
         let costs = Costs::of(&document, &self.outputs, &self.limits).map_err(|error| request(vec![error]))?;
         let mixes_variables = binding::mixes_variables(&document);
+        let merges_fields = render::merges_fields(&document);
         let plan = Plan::of(&document);
         let operations = self.observed.of(&document);
-        Ok(Kept { document, mixes_variables, plan, costs, operations })
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        Ok(Kept { number, document, mixes_variables, merges_fields, plan, costs, operations })
     }
 
     /// What all rules of validation say; nothing is run.
@@ -214,11 +243,12 @@ impl Documents {
 
     /// Runs a query or mutation, answering from the version that is current now.
     pub async fn execute(&self, executable: Executable, caller: &Caller) -> Answer {
-        let Executable { request, operation, trace, begun, kind } = executable;
+        let Executable { request, kind, operation, trace, begun, kept, name, question } = executable;
         let caller = &*caller.within(trace);
         let span = span_of(&operation, caller);
         let (budget, reads) = (Budget::new(&self.limits), kind == Kind::Query);
-        let request = request.data(caller.clone()).data(Pinned(self.services.views.current())).data(budget.clone());
+        let pinned = Pinned::new(self.services.views.current(), kept.merges_fields);
+        let request = request.data(caller.clone()).data(pinned.clone()).data(budget.clone());
         // A defect in one field must not take the connection with it, nor what else runs on it.
         // Boxed: the library's future is of several kilobytes, and would be moved from hand to hand otherwise.
         let run = Timed::new(self.schema.execute(request), budget.clone()).instrument(span.clone());
@@ -230,25 +260,31 @@ impl Documents {
             Ok(run) => run.unwrap_or_else(|_| panicked()),
             Err(_) => alone(timed_out(max, max)),
         };
+        kept.order(name.as_deref(), &mut response.data);
         if reads && let Some(refusal) = budget.overdrawn() {
             response = alone(refusal);
         }
         response.errors = coded(response.errors);
         let answer = Answer::from(&response);
         answered(&operation, caller, &span, &answer, begun);
+        if reads && !answer.has_errors() && pinned.sufficed() {
+            self.answers.keep(question, caller.rights(), pinned.view().sequence, answer.clone());
+        }
         answer
     }
 
     /// Runs a subscription.
     pub fn subscribe(&self, executable: Executable, caller: &Caller) -> Answers {
-        let Executable { request, operation, trace, .. } = executable;
+        let Executable { request, operation, trace, kept, name, .. } = executable;
         let caller = &*caller.within(trace);
         let budget = Budget::new(&self.limits);
-        let request = request.data(caller.clone()).data(Pinned(self.services.views.current())).data(budget.clone());
+        let pinned = Pinned::new(self.services.views.current(), kept.merges_fields);
+        let request = request.data(caller.clone()).data(pinned).data(budget.clone());
         let answers = Timed::new(self.schema.execute_stream(request), budget);
         // After a defect in one answer there are no more.
-        let answers = AssertUnwindSafe(answers).catch_unwind().map(|answer| {
+        let answers = AssertUnwindSafe(answers).catch_unwind().map(move |answer| {
             let mut response = answer.unwrap_or_else(|_| panicked());
+            kept.order(name.as_deref(), &mut response.data);
             response.errors = coded(response.errors);
             Answer::from(&response)
         });
@@ -257,9 +293,9 @@ impl Documents {
 
     /// What can be answered without the library; else nothing has been done, and `prepare` is asked. A document
     /// that is not kept goes that way once.
-    pub fn at_hand(&self, given: &Given<'_>, _caller: &Caller) -> Option<AtHand> {
+    pub fn at_hand(&self, given: &Given<'_>, caller: &Caller) -> Option<AtHand> {
         let kept = self.kept.get(given.query)?;
-        let plan = kept.plan.as_ref()?;
+        let Some(plan) = &kept.plan else { return self.known(&kept, given, caller).map(AtHand::Answer) };
         let (name, _) = select(&kept.document, given.operation_name).ok()?;
         Some(match plan.read(given.variables, kept.operations.named(name)?)? {
             Direct::Mutation(mut mutation) => {
@@ -268,6 +304,16 @@ impl Documents {
             }
             Direct::Subscription(subscription) => AtHand::Subscription(subscription),
         })
+    }
+
+    /// The answer that is known already, counted like any other.
+    fn known(&self, kept: &Kept, given: &Given<'_>, caller: &Caller) -> Option<Answer> {
+        let (begun, current) = (Instant::now(), self.services.views.sequence());
+        let answer = self.answers.find(kept.number, given, caller.rights(), current)?;
+        let operation = kept.operations.named(given.operation_name)?;
+        let caller = &*caller.within(TraceContext::of_extensions(given.extensions));
+        answered(operation, caller, &span_of(operation, caller), &answer, begun);
+        Some(answer)
     }
 
     /// Runs a mutation directly; answers what `execute` would.

@@ -5,6 +5,7 @@
 //! HTTP, websockets or where the log is kept.
 
 mod answer;
+mod answers;
 mod binding;
 mod direct;
 mod documents;
@@ -12,9 +13,12 @@ pub mod error;
 mod limits;
 mod mutation;
 mod observed;
+mod order;
 mod paging;
 mod query;
+mod reach;
 mod reading;
+mod render;
 mod scalars;
 mod subscription;
 mod types;
@@ -105,15 +109,12 @@ impl Caller {
         }
     }
 
-    /// The caller's rights. Everybody's are the same while everything is allowed.
+    /// The caller's rights. Everybody's are the same while everything is allowed. Whatever changes what somebody may
+    /// see, be it a rule that is read anew, must give them other rights, or what was answered before is answered again.
     pub fn rights(&self) -> Rights {
         Rights(0)
     }
 }
-
-/// The version that a request is answered from.
-#[derive(Clone)]
-struct Pinned(View);
 
 fn builder() -> SchemaBuilder<query::Query, mutation::Mutation, subscription::Subscription> {
     LibrarySchema::build(query::Query::default(), mutation::Mutation::default(), subscription::Subscription::default())

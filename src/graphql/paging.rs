@@ -4,6 +4,7 @@
 
 use super::error::invalid;
 use super::limits::budget::{List, spend};
+use super::render::{Render, rendered};
 use crate::model::{
     ContractHash, ContractName, NodeId, NodeName, Sequence, Time, ToolKey, ToolName, TopicName, Version,
 };
@@ -197,7 +198,7 @@ impl<K: Key> Page<K> {
     }
 
     /// Takes the page's entries out of what lies within its bounds, in the order of the list.
-    pub(super) fn take<T: OutputType>(
+    pub(super) fn take<T: OutputType + Render + 'static>(
         &self,
         within: impl DoubleEndedIterator<Item = (K, T)>,
         total: Total,
@@ -231,14 +232,14 @@ pub(super) fn total(count: impl Fn() -> usize + Send + Sync + 'static) -> Total 
 }
 
 /// A page of a list.
-pub struct Connection<T: OutputType> {
+pub struct Connection<T: OutputType + Render + 'static> {
     edges: Vec<Edge<T>>,
     has_previous: bool,
     has_next: bool,
     total: Total,
 }
 
-impl<T: OutputType> TypeName for Connection<T> {
+impl<T: OutputType + Render + 'static> TypeName for Connection<T> {
     fn type_name() -> Cow<'static, str> {
         format!("{}Connection", T::type_name()).into()
     }
@@ -246,7 +247,7 @@ impl<T: OutputType> TypeName for Connection<T> {
 
 /// A page of a list, by the Relay cursor specification. Pages have 50 entries unless told otherwise, 500 at most.
 #[Object(name_type)]
-impl<T: OutputType> Connection<T> {
+impl<T: OutputType + Render + 'static> Connection<T> {
     /// The entries with their cursors.
     async fn edges(&self) -> List<&Edge<T>> {
         self.edges.iter().collect()
@@ -274,6 +275,9 @@ impl<T: OutputType> Connection<T> {
     }
 }
 
+rendered!(for<T> Connection<T> { edges, nodes, page_info, total_count });
+rendered!(struct PageInfo { has_previous_page, has_next_page, start_cursor, end_cursor });
+
 /// An entry of a list.
 pub struct Edge<T> {
     cursor: String,
@@ -299,6 +303,8 @@ impl<T: OutputType> Edge<T> {
         &self.node
     }
 }
+
+rendered!(for<T> Edge<T> { cursor, node });
 
 #[cfg(test)]
 mod tests {

@@ -1,12 +1,13 @@
 //! The root of queries: the reading fields, earlier states, and history.
 
+use super::View;
 use super::error::{earlier, invalid};
 use super::paging::{Connection, PageArgs};
+use super::reach::{live, pinned};
 use super::reading::Reading;
 use super::scalars::{DateTime, Sequence};
 use super::types::event::RegistryEvent;
 use super::types::history::{self, EventFilter};
-use super::{Pinned, Services, View};
 use async_graphql::{Context, MergedObject, Object, Result};
 
 /// Everything that can be asked of one consistent state of the registry: all fields of one request are answered from
@@ -54,8 +55,7 @@ impl History {
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
     ) -> Result<Connection<RegistryEvent>> {
         let args = PageArgs { first, after, last, before };
-        let view = &ctx.data::<Pinned>()?.0;
-        history::list(ctx.data::<Services>()?, view, filter.unwrap_or_default().read(), &args).await
+        history::list(live(ctx)?, pinned(ctx)?, filter.unwrap_or_default().read(), &args).await
     }
 
     /// The same questions asked of an earlier state: by place in the log, or by instant; exactly one is given.
@@ -67,7 +67,7 @@ impl History {
         >,
         #[graphql(desc = "An instant that has been: the state as it then was.")] time: Option<DateTime>,
     ) -> Result<RegistryView> {
-        let services = ctx.data::<Services>()?;
+        let services = live(ctx)?;
         let view = match (sequence, time) {
             (Some(Sequence(place)), None) => services.views.at(place).await,
             (None, Some(DateTime(time))) => services.views.at_time(time, services.clock.now()).await,

@@ -1,9 +1,12 @@
 //! Every reading field, once: Query answers them from the version that the request pinned, RegistryView from an
 //! earlier one.
 
+use super::View;
 use super::error::invalid;
 use super::limits::budget::{List, spend};
 use super::paging::{Connection, Page, PageArgs, total};
+use super::reach::{fixed, live, pinned};
+use super::render::Straight;
 use super::types::contract::{self, Contract, ContractBy, ContractCollision, ContractFilter};
 use super::types::graph::{DependencyGraph, GraphDirection};
 use super::types::invocation::{self, Invocation, InvocationFilter};
@@ -12,7 +15,6 @@ use super::types::node::{self, Node, NodeBy, NodeFilter, NodeOrder};
 use super::types::registry::Registry;
 use super::types::tool::{self, Tool, ToolFilter};
 use super::types::topic::{Topic, TopicFilter};
-use super::{Pinned, Services, View};
 use crate::model::{InvocationId, LeaseId, TopicName};
 use crate::registry::graph;
 use async_graphql::{Context, Object, Result};
@@ -31,7 +33,7 @@ impl Reading {
         spend(ctx, 0)?;
         match &self.view {
             Some(view) => Ok(view.clone()),
-            None => Ok(ctx.data::<Pinned>()?.0.clone()),
+            None => Ok(pinned(ctx)?.clone()),
         }
     }
 }
@@ -40,14 +42,19 @@ impl Reading {
 #[Object]
 impl Reading {
     /// This registry: who answers, and from which place in the log.
-    async fn registry(&self, ctx: &Context<'_>) -> Result<Registry> {
-        let services = ctx.data::<Services>()?;
-        Ok(Registry { view: self.view(ctx)?, id: services.views.registry_id(), started_at: services.started_at })
+    async fn registry(&self, ctx: &Context<'_>) -> Result<Straight<Registry>> {
+        let fixed = fixed(ctx)?;
+        let (id, started_at) = (fixed.registry_id(), fixed.started_at());
+        Ok(Straight(Registry { view: self.view(ctx)?, id, started_at }))
     }
 
     /// One node by id or name; null where there is none.
-    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "Which node.")] by: NodeBy) -> Result<Option<Node>> {
-        Ok(by.find(&self.view(ctx)?))
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which node.")] by: NodeBy,
+    ) -> Result<Option<Straight<Node>>> {
+        Ok(by.find(&self.view(ctx)?).map(Straight))
     }
 
     /// Nodes that match.
@@ -63,9 +70,9 @@ impl Reading {
         #[graphql(desc = "Only what comes behind this cursor.")] after: Option<String>,
         #[graphql(desc = "How many entries at most, counted from the end: 0 to 500.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Node>> {
+    ) -> Result<Straight<Connection<Node>>> {
         let args = PageArgs { first, after, last, before };
-        node::list(&self.view(ctx)?, filter.unwrap_or_default(), order_by, &args)
+        node::list(&self.view(ctx)?, filter.unwrap_or_default(), order_by, &args).map(Straight)
     }
 
     /// One tool by name: of the version, or of the highest in a range; without either the highest release, else the
@@ -76,9 +83,8 @@ impl Reading {
         #[graphql(desc = "The name, whole and in the same case.")] name: String,
         #[graphql(desc = "The version, as it was written, or a range such as ^1.2, ~1.2.3 or >=1, <2.")]
         version: Option<String>,
-    ) -> Result<Option<Tool>> {
-        let (view, proxy) = (self.view(ctx)?, &ctx.data::<Services>()?.proxy);
-        Tool::find(&view, proxy, &name, version.as_deref())
+    ) -> Result<Option<Straight<Tool>>> {
+        Ok(Tool::find(&self.view(ctx)?, &fixed(ctx)?, &name, version.as_deref())?.map(Straight))
     }
 
     /// Tools that match, best match first where words are searched, else by name, then from the lowest version.
@@ -90,9 +96,9 @@ impl Reading {
         #[graphql(desc = "Only what comes behind this cursor.")] after: Option<String>,
         #[graphql(desc = "How many entries at most, counted from the end: 0 to 500.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Tool>> {
+    ) -> Result<Straight<Connection<Tool>>> {
         let args = PageArgs { first, after, last, before };
-        tool::list(&self.view(ctx)?, &ctx.data::<Services>()?.proxy, filter.unwrap_or_default(), &args)
+        tool::list(&self.view(ctx)?, &fixed(ctx)?, filter.unwrap_or_default(), &args).map(Straight)
     }
 
     /// One port lease that holds, or one of the last that ended; null where there is none.
@@ -100,8 +106,8 @@ impl Reading {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The lease's id.")] lease_id: Uuid,
-    ) -> Result<Option<PortLease>> {
-        Ok(PortLease::by_id(&self.view(ctx)?, LeaseId(lease_id)))
+    ) -> Result<Option<Straight<PortLease>>> {
+        Ok(PortLease::by_id(&self.view(ctx)?, LeaseId(lease_id)).map(Straight))
     }
 
     /// Port leases that match: those that hold by host and number, others from the latest end on.
@@ -113,15 +119,14 @@ impl Reading {
         #[graphql(desc = "Only what comes behind this cursor.")] after: Option<String>,
         #[graphql(desc = "How many entries at most, counted from the end: 0 to 500.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<PortLease>> {
+    ) -> Result<Straight<Connection<PortLease>>> {
         let args = PageArgs { first, after, last, before };
-        let ports = &ctx.data::<Services>()?.ports;
-        lease::list(&self.view(ctx)?, ports, &filter.unwrap_or_default(), &args)
+        lease::list(&self.view(ctx)?, &fixed(ctx)?, &filter.unwrap_or_default(), &args).map(Straight)
     }
 
     /// The bands of numbers that are leased, by host and transport, and how full they are.
     async fn port_pools(&self, ctx: &Context<'_>) -> Result<List<PortPool>> {
-        let pools = ctx.data::<Services>()?.ports.pools(&*self.view(ctx)?);
+        let pools = live(ctx)?.ports.pools(&*self.view(ctx)?);
         Ok(pools.into_iter().map(PortPool::from).collect())
     }
 
@@ -130,8 +135,8 @@ impl Reading {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The call's id.")] id: Uuid,
-    ) -> Result<Option<Invocation>> {
-        invocation::find(ctx, &self.view(ctx)?, self.view.is_none(), InvocationId(id))
+    ) -> Result<Option<Straight<Invocation>>> {
+        Ok(invocation::find(ctx, &self.view(ctx)?, self.view.is_none(), InvocationId(id))?.map(Straight))
     }
 
     /// Calls of tools that match, the latest first: those under way, and the last 10,000 that have ended.
@@ -143,11 +148,12 @@ impl Reading {
         #[graphql(desc = "Only what comes behind this cursor.")] after: Option<String>,
         #[graphql(desc = "How many entries at most, counted from the end: 0 to 500.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Invocation>> {
+    ) -> Result<Straight<Connection<Invocation>>> {
         let args = PageArgs { first, after, last, before };
         // What is not in the log yet belongs to no earlier state.
-        let proxy = self.view.is_none().then_some(&ctx.data::<Services>()?.proxy);
-        invocation::list(&self.view(ctx)?, proxy.map(|proxy| &**proxy), filter.unwrap_or_default(), &args)
+        let proxy = self.view.is_none().then_some(&live(ctx)?.proxy);
+        let proxy = proxy.map(|proxy| &**proxy);
+        invocation::list(&self.view(ctx)?, proxy, filter.unwrap_or_default(), &args).map(Straight)
     }
 
     /// One contract by content, or by name and version; null where there is none.
@@ -155,8 +161,8 @@ impl Reading {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which contract.")] by: ContractBy,
-    ) -> Result<Option<Contract>> {
-        by.find(&self.view(ctx)?)
+    ) -> Result<Option<Straight<Contract>>> {
+        Ok(by.find(&self.view(ctx)?)?.map(Straight))
     }
 
     /// Contracts that match, by name, then from the lowest version.
@@ -168,9 +174,9 @@ impl Reading {
         #[graphql(desc = "Only what comes behind this cursor.")] after: Option<String>,
         #[graphql(desc = "How many entries at most, counted from the end: 0 to 500.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Contract>> {
+    ) -> Result<Straight<Connection<Contract>>> {
         let args = PageArgs { first, after, last, before };
-        contract::list(&self.view(ctx)?, filter.unwrap_or_default(), &args)
+        contract::list(&self.view(ctx)?, filter.unwrap_or_default(), &args).map(Straight)
     }
 
     /// Names and versions under which nodes registered different contents, by name and version.
@@ -187,7 +193,7 @@ impl Reading {
         #[graphql(desc = "Only what comes behind this cursor.")] after: Option<String>,
         #[graphql(desc = "How many entries at most, counted from the end: 0 to 500.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Topic>> {
+    ) -> Result<Straight<Connection<Topic>>> {
         let view = self.view(ctx)?;
         let page: Page<TopicName> = PageArgs { first, after, last, before }.page()?;
         let pattern = filter.unwrap_or_default().read()?;
@@ -196,12 +202,12 @@ impl Reading {
             None => of_count.topics.len(),
             Some(pattern) => of_count.topics.keys().filter(|name| pattern.matches(name)).count(),
         });
-        let Some(bounds) = page.bounds() else { return Ok(page.take(std::iter::empty(), total)) };
+        let Some(bounds) = page.bounds() else { return Ok(Straight(page.take(std::iter::empty(), total))) };
         let topics = view.topics.range(bounds);
         let topics = topics.filter(|(name, _)| pattern.as_ref().is_none_or(|pattern| pattern.matches(name)));
         let topics = topics
             .map(|(name, uses)| (name.clone(), Topic { view: view.clone(), name: name.clone(), uses: uses.clone() }));
-        Ok(page.take(topics, total))
+        Ok(Straight(page.take(topics, total)))
     }
 
     /// Who feeds whom: from topics, declared dependencies, tools and agent relations. Without a root, the whole graph.
@@ -213,7 +219,7 @@ impl Reading {
         direction: GraphDirection,
         #[graphql(desc = "How many steps to go from the root, 0 or more; as far as it goes when absent.")]
         depth: Option<i32>,
-    ) -> Result<DependencyGraph> {
+    ) -> Result<Straight<DependencyGraph>> {
         let view = self.view(ctx)?;
         let depth = match depth.map(u32::try_from) {
             None => None,
@@ -229,6 +235,6 @@ impl Reading {
             None => graph::whole(&view),
         };
         let graph = graph.map_err(super::error::too_large)?;
-        Ok(DependencyGraph { view, graph })
+        Ok(Straight(DependencyGraph { view, graph }))
     }
 }

@@ -1,7 +1,9 @@
 //! Scalars of our own.
 
+use super::render::{Leaf, Render, put};
 use crate::model;
 use async_graphql::{InputValueError, InputValueResult, Number, Scalar, ScalarType, Value};
+use std::io::Write;
 
 /// An instant.
 #[derive(Clone, Copy)]
@@ -19,6 +21,14 @@ impl ScalarType for DateTime {
 
     fn to_value(&self) -> Value {
         Value::String(self.0.to_string())
+    }
+}
+
+impl Render for DateTime {
+    type Plan<'a> = Leaf;
+
+    fn render(&self, _: &Leaf, out: &mut Vec<u8>) -> Option<()> {
+        write!(out, "\"{}\"", self.0).ok()
     }
 }
 
@@ -41,5 +51,13 @@ impl ScalarType for Sequence {
 
     fn to_value(&self) -> Value {
         Value::Number(Number::from(self.0.0))
+    }
+}
+
+impl Render for Sequence {
+    type Plan<'a> = Leaf;
+
+    fn render(&self, _: &Leaf, out: &mut Vec<u8>) -> Option<()> {
+        put(out, self.0.0)
     }
 }

@@ -122,6 +122,11 @@ impl Views {
         self.current.load_full()
     }
 
+    /// The place of the current version.
+    pub fn sequence(&self) -> Sequence {
+        self.current.load().sequence
+    }
+
     /// The log behind the versions, for questions about history.
     pub fn log(&self) -> &Arc<dyn Log> {
         &self.log

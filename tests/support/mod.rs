@@ -1,5 +1,6 @@
 //! What tests share: the real binary as a server, the registry in process with a clock turned by hand, seeds.
 
+pub mod door;
 pub mod provider;
 pub mod registry;
 pub mod server;

@@ -7,6 +7,7 @@
 //! given up when its client leaves: now and then it lets others go first.
 
 use super::super::error::{ErrorCode, refuse};
+use super::super::render::{self, Plan, Render};
 use super::Limits;
 use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql::registry::Registry;
@@ -76,6 +77,16 @@ impl Budget {
             spent.over.store(true, Ordering::Relaxed);
             Err(refusal)
         })
+    }
+
+    /// How many values were taken off so far.
+    pub(in crate::graphql) fn spent(&self) -> u64 {
+        self.0.values.load(Ordering::Relaxed)
+    }
+
+    /// Goes back to where so many were taken off: what was paid for since is made anew.
+    pub(in crate::graphql) fn refund(&self, spent: u64) {
+        self.0.values.store(spent, Ordering::Relaxed);
     }
 
     /// Why the answer that was made cannot be given.
@@ -201,7 +212,35 @@ impl<T> FromIterator<T> for List<T> {
     }
 }
 
-impl<T: OutputType> OutputType for List<T> {
+/// How the entries of a list are written, and what each takes off the budget.
+pub struct Counted<'a, P> {
+    items: P,
+    values: u64,
+    budget: Option<&'a Budget>,
+}
+
+impl<'a, P: Plan<'a>> Plan<'a> for Counted<'a, P> {
+    fn of(selected: &ContextSelectionSet<'a>) -> Option<Self> {
+        // Each entry has itself, and the fields below it.
+        let values = fields_of(&selected.item.node, selected.query_env) + 1;
+        Some(Counted { items: P::of(selected)?, values, budget: selected.data_opt::<Budget>() })
+    }
+}
+
+impl<T: Render> Render for List<T> {
+    type Plan<'a> = Counted<'a, T::Plan<'a>>;
+
+    fn render(&self, plan: &Self::Plan<'_>, out: &mut Vec<u8>) -> Option<()> {
+        if let Some(budget) = plan.budget
+            && !self.0.is_empty()
+        {
+            budget.spend((self.0.len() as u64).saturating_mul(plan.values)).ok()?;
+        }
+        self.0.as_slice().render(&plan.items, out)
+    }
+}
+
+impl<T: OutputType + Render> OutputType for List<T> {
     fn type_name() -> Cow<'static, str> {
         <Vec<T> as OutputType>::type_name()
     }
@@ -215,6 +254,9 @@ impl<T: OutputType> OutputType for List<T> {
     }
 
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
+        if let Some(text) = render::text(self, ctx).await {
+            return Ok(Value::Binary(text));
+        }
         if let Some(budget) = ctx.data_opt::<Budget>()
             && !self.0.is_empty()
         {

@@ -1,5 +1,6 @@
 //! Tools are called, and calls answered.
 
+use super::super::reach::{asker, live};
 use super::super::types::invocation::Invocation;
 use super::super::types::invoke::{
     CompleteInvocationInput, InvocationRefInput, ProgressInvocationInput, ProxyInvokeBatchInput, ProxyInvokeInput,
@@ -27,7 +28,7 @@ impl CallMutation {
         // Boxed, or every mutation would carry the room of the largest input about.
         #[graphql(desc = "Which tool, with what arguments.")] input: Box<ProxyInvokeInput>,
     ) -> Result<Invocation> {
-        invoke(ctx.data()?, ctx.data()?, input).await
+        invoke(live(ctx)?, asker(ctx)?, input).await
     }
 
     /// Call several tools, some at once; the answers are in the order of the calls.
@@ -36,7 +37,7 @@ impl CallMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The calls.")] input: ProxyInvokeBatchInput,
     ) -> Result<BatchInvocation> {
-        let (services, caller) = (ctx.data::<Services>()?, ctx.data::<Caller>()?);
+        let (services, caller) = (live(ctx)?, asker(ctx)?);
         let (calls, parallel, stops_on_error) = input.read(services.proxy.rules().timeout_ms_max)?;
         let calls = calls.into_iter().map(|(named, wanted)| Ok((asking(caller, named)?, wanted)));
         let calls = calls.collect::<Result<Vec<_>>>()?;
@@ -51,7 +52,7 @@ impl CallMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which call.")] input: InvocationRefInput,
     ) -> Result<Invocation> {
-        let (services, caller) = (ctx.data::<Services>()?, ctx.data::<Caller>()?);
+        let (services, caller) = (live(ctx)?, asker(ctx)?);
         let seen = services.proxy.cancel(input.id()).map_err(error::proxy)?;
         Ok(Invocation::new(services.views.current(), seen.shown_to(&caller.actor.principal)))
     }
@@ -62,7 +63,7 @@ impl CallMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which call, and the part.")] input: ProgressInvocationInput,
     ) -> Result<Invocation> {
-        let services = ctx.data::<Services>()?;
+        let services = live(ctx)?;
         if nests_too_deep(&input.chunk) {
             return Err(error::invalid("chunk", format!("nests deeper than {JSON_DEPTH_MAX} levels")));
         }
@@ -77,7 +78,7 @@ impl CallMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which call, and its answer.")] input: Box<CompleteInvocationInput>,
     ) -> Result<Invocation> {
-        complete(ctx.data()?, *input)
+        complete(live(ctx)?, *input)
     }
 }
 

@@ -4,10 +4,11 @@ pub(super) mod calls;
 mod ports;
 
 use super::error;
+use super::reach::{asker, live};
 use super::types::node::Node;
 use super::types::register::{DeregisterInput, HeartbeatInput, RegisterInput, Registration};
 use super::types::trust::AttestInput;
-use super::{Caller, Services, View};
+use super::{Caller, View};
 use crate::model::{NodeId, Sequence};
 use crate::registry::command::{Command, Request};
 use crate::registry::decide::Answer;
@@ -38,8 +39,8 @@ impl RegistrationMutation {
         // Boxed, or every mutation would carry the room of the largest input about.
         #[graphql(desc = "What the node says of itself.")] mut input: Box<RegisterInput>,
     ) -> Result<Registration> {
-        let services = ctx.data::<Services>()?;
-        let principal = &ctx.data::<Caller>()?.actor.principal;
+        let services = live(ctx)?;
+        let principal = &asker(ctx)?.actor.principal;
         let correlation_id = input.correlation_id.take();
         // Ids are drawn here, at the door: deciding is a function of what it is given.
         #[expect(clippy::disallowed_methods, reason = "the one place where node ids are drawn")]
@@ -60,7 +61,7 @@ impl RegistrationMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which node, and for how long.")] mut input: HeartbeatInput,
     ) -> Result<Node> {
-        let services = ctx.data::<Services>()?;
+        let services = live(ctx)?;
         let correlation_id = input.correlation_id.take();
         let load = input.load;
         if load.is_some_and(|load| !(0.0..=1.0).contains(&load)) {
@@ -88,7 +89,7 @@ impl RegistrationMutation {
         let outcome = submit(ctx, Command::Deregister { node, reason }, correlation_id).await?;
         match outcome.answer {
             Answer::Deregistered(node) => {
-                let services = ctx.data::<Services>()?;
+                let services = live(ctx)?;
                 let before = outcome.first.map_or(Sequence::ZERO, Sequence::previous);
                 let view = services.views.at(before).await.map_err(error::earlier)?;
                 Ok(Node { view, node })
@@ -110,7 +111,7 @@ impl RegistrationMutation {
 }
 
 async fn submit(ctx: &Context<'_>, command: Command, correlation_id: Option<String>) -> Result<Outcome> {
-    let (services, caller) = (ctx.data::<Services>()?, ctx.data::<Caller>()?);
+    let (services, caller) = (live(ctx)?, asker(ctx)?);
     let correlation_id = self::correlation_id(caller, correlation_id)?;
     let request = Request { command, actor: caller.actor.clone(), correlation_id };
     services.handle.submit(request).await.map_err(error::engine)
@@ -143,7 +144,7 @@ async fn as_of(ctx: &Context<'_>, id: NodeId, view: View, first: Option<Sequence
     }
     // A command that changed nothing saw the node as it was before the batch's end: it is gone since.
     let Some(first) = first else { return Err(error::refusal(&Refusal::NodeNotFound { node: id })) };
-    let view = ctx.data::<Services>()?.views.at(first).await.map_err(error::earlier)?;
+    let view = live(ctx)?.views.at(first).await.map_err(error::earlier)?;
     Node::by_id(&view, id).ok_or_else(unexpected)
 }
 

@@ -1,8 +1,9 @@
 //! Port leases: asked for, renewed, given back, replaced.
 
+use super::super::reach::{asker, live};
 use super::super::types::allocate::{AllocateBatchInput, AllocateInput, RebindInput, ReleaseInput, RenewInput};
 use super::super::types::lease::PortLease;
-use super::super::{Caller, Services, error};
+use super::super::{Services, error};
 use super::{correlation_id, unexpected};
 use crate::model::LeaseId;
 use crate::ports::Asking;
@@ -36,8 +37,8 @@ impl PortMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What is wanted.")] input: AllocateBatchInput,
     ) -> Result<Vec<PortLease>> {
-        let caller = ctx.data::<Caller>()?;
-        let services = ctx.data::<Services>()?;
+        let caller = asker(ctx)?;
+        let services = live(ctx)?;
         let (wanted, contiguous, named) = input.read(&services.ports, &services.bounds, &caller.actor.principal)?;
         let (services, asking) = asking(ctx, named)?;
         let outcome = services.ports.allocate(asking, wanted, contiguous).await.map_err(error::ports)?;
@@ -84,7 +85,7 @@ impl PortMutation {
 }
 
 fn asking<'a>(ctx: &'a Context<'_>, given: Option<String>) -> Result<(&'a Services, Asking)> {
-    let (services, caller) = (ctx.data::<Services>()?, ctx.data::<Caller>()?);
+    let (services, caller) = (live(ctx)?, asker(ctx)?);
     Ok((services, Asking { actor: caller.actor.clone(), correlation_id: correlation_id(caller, given)? }))
 }
 

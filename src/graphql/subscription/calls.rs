@@ -1,9 +1,10 @@
 //! Calls of tools, as their providers and callers follow them.
 
 use super::super::direct::{Writer, Written, put};
+use super::super::reach::{asker, live};
 use super::super::scalars::DateTime;
 use super::super::types::invocation::Invocation;
-use super::super::{Caller, Services, error};
+use super::super::{Services, error};
 use crate::model::{InvocationId, NodeId};
 use crate::proxy::{Deliveries, Delivery, Stop};
 use async_graphql::parser::types::SelectionSet;
@@ -29,7 +30,7 @@ impl CallSubscription {
         #[graphql(desc = "How many calls this listener takes at once: 1 or more; as many as its tools when absent.")]
         max_in_flight: Option<i32>,
     ) -> Result<impl Stream<Item = ToolCall> + use<>> {
-        listen(ctx.data()?, node_id, max_in_flight)
+        listen(live(ctx)?, node_id, max_in_flight)
     }
 
     /// Calls that this node was sent and that nobody waits for any more: it may stop working on those that it has.
@@ -38,7 +39,7 @@ impl CallSubscription {
         ctx: &Context<'_>,
         #[graphql(desc = "The node, which is registered.")] node_id: Uuid,
     ) -> Result<impl Stream<Item = ToolCancellation> + use<>> {
-        let stops = ctx.data::<Services>()?.proxy.stops(NodeId(node_id)).map_err(error::proxy)?;
+        let stops = live(ctx)?.proxy.stops(NodeId(node_id)).map_err(error::proxy)?;
         let next = stream::unfold(stops, |mut stops| async move { Some((stops.recv().await?, stops)) });
         Ok(next.map(|Stop { call, reason }| ToolCancellation { invocation_id: call.0, reason }))
     }
@@ -51,7 +52,7 @@ impl CallSubscription {
         #[graphql(desc = "The call; else correlationId is given.")] id: Option<Uuid>,
         #[graphql(desc = "The undertaking; else id is given.")] correlation_id: Option<String>,
     ) -> Result<impl Stream<Item = Invocation> + use<>> {
-        let (services, caller) = (ctx.data::<Services>()?, ctx.data::<Caller>()?);
+        let (services, caller) = (live(ctx)?, asker(ctx)?);
         let views = services.views.clone();
         let seen = match (id, correlation_id) {
             (Some(id), None) => {

@@ -1,9 +1,10 @@
 //! The registry's changes, as they are watched.
 
+use super::super::error;
+use super::super::reach::live;
 use super::super::scalars::Sequence;
 use super::super::types::event::RegistryEvent;
 use super::super::types::history::EventFilter;
-use super::super::{Services, error};
 use crate::registry::watch::Watcher;
 use async_graphql::{Context, Result, Subscription as GraphQlSubscription};
 use futures_util::stream::{self, Stream, StreamExt};
@@ -26,7 +27,7 @@ impl EventSubscription {
         )]
         after: Option<Sequence>,
     ) -> Result<impl Stream<Item = Result<RegistryEvent>> + use<>> {
-        let views = ctx.data::<Services>()?.views.clone();
+        let views = live(ctx)?.views.clone();
         let filter = filter.unwrap_or_default().read();
         let watcher = Watcher::try_new(views.clone(), filter, after.map(|place| place.0));
         let watcher = watcher.map_err(error::watching)?;

@@ -4,6 +4,7 @@ use super::super::View;
 use super::super::error::invalid;
 use super::super::limits::budget::List;
 use super::super::paging::{Connection, Page, PageArgs, total};
+use super::super::render::{rendered, rendered_enums};
 use super::super::scalars::DateTime;
 use super::node::{Node, NodeKind};
 use super::tool::Tool;
@@ -133,6 +134,28 @@ impl Contract {
     }
 }
 
+rendered!(Contract {
+    hash,
+    name,
+    version,
+    kind,
+    description,
+    registered_at,
+    inputs,
+    outputs,
+    publishes,
+    subscribes,
+    dead_letters,
+    dependencies,
+    error_codes,
+    accepts_context,
+    modifies_state,
+    side_effects,
+    document,
+    nodes,
+    tools,
+});
+
 /// One field of what goes in or comes out.
 #[derive(SimpleObject)]
 pub struct ContractField {
@@ -150,6 +173,8 @@ pub struct ContractField {
     /// The fields within it.
     fields: Vec<ContractField>,
 }
+
+rendered!(struct ContractField { name, type_name as "type", required, description, schema, fields });
 
 impl ContractField {
     fn of(field: &model::ContractField) -> Self {
@@ -178,6 +203,8 @@ pub struct ContractDependency {
     /// Whether the node cannot work without it.
     required: bool,
 }
+
+rendered!(struct ContractDependency { name, kind, target, description, required });
 
 /// A name and a version.
 #[derive(InputObject)]
@@ -294,6 +321,8 @@ pub enum CollisionSubject {
     Tool,
 }
 
+rendered_enums!(CollisionSubject);
+
 /// One name and version under which nodes say different things.
 pub struct ContractCollision {
     pub(in crate::graphql) view: View,
@@ -370,6 +399,8 @@ impl ContractCollision {
     }
 }
 
+rendered!(ContractCollision { subject, name, version, sides, contracts, nodes, first_seen_at });
+
 /// One content of a collision, and who says it.
 #[derive(SimpleObject)]
 pub struct CollisionSide {
@@ -378,3 +409,5 @@ pub struct CollisionSide {
     /// Who says it, by name.
     nodes: List<Node>,
 }
+
+rendered!(struct CollisionSide { hash, nodes });

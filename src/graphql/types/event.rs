@@ -2,6 +2,7 @@
 
 use super::super::error::ErrorCode;
 use super::super::error::earlier;
+use super::super::render::{Never, Render};
 use super::super::scalars::{DateTime, Sequence};
 use super::super::{View, error};
 use super::contract::{Contract, ContractCollision};
@@ -482,6 +483,15 @@ pub enum RegistryEvent {
     ToolProxyResult(ToolProxyResult),
     ToolProxyError(ToolProxyError),
     ToolProxyTimeout(ToolProxyTimeout),
+}
+
+/// What events are of has many types, and most of their fields read the log.
+impl Render for RegistryEvent {
+    type Plan<'a> = Never;
+
+    fn render(&self, plan: &Never, _: &mut Vec<u8>) -> Option<()> {
+        match *plan {}
+    }
 }
 
 fn event_type(change: &Change) -> Result<EventType> {

@@ -2,6 +2,7 @@
 
 use super::super::View;
 use super::super::limits::budget::List;
+use super::super::render::{rendered, rendered_enums};
 use super::node::Node;
 use crate::registry::graph;
 use async_graphql::{Enum, ID, Object, SimpleObject};
@@ -31,6 +32,8 @@ pub enum EdgeKind {
     /// One is an agent that owns the other, or an agent that follows it.
     Agent,
 }
+
+rendered_enums!(EdgeKind);
 
 /// Who feeds whom.
 pub struct DependencyGraph {
@@ -91,6 +94,8 @@ impl DependencyGraph {
     }
 }
 
+rendered!(DependencyGraph { nodes, edges, cycles });
+
 /// A node, or a name that some node depends on and nobody has registered.
 #[derive(SimpleObject)]
 pub struct GraphNode {
@@ -106,6 +111,8 @@ pub struct GraphNode {
     depth: u32,
 }
 
+rendered!(struct GraphNode { id, name, node, missing, depth });
+
 /// One reason why one node feeds another.
 #[derive(SimpleObject)]
 pub struct GraphEdge {
@@ -118,3 +125,5 @@ pub struct GraphEdge {
     /// The topic, dependency or tool by name; for an agent, owns or follows.
     via: String,
 }
+
+rendered!(struct GraphEdge { from, to, kind, via });

@@ -2,11 +2,13 @@
 
 mod written;
 
+use super::super::View;
 use super::super::error::{ErrorCode, earlier};
 use super::super::limits::budget::List;
 use super::super::paging::{Connection, Key, Page, PageArgs, total};
+use super::super::reach::{asker, live};
+use super::super::render::{rendered, rendered_enums};
 use super::super::scalars::DateTime;
-use super::super::{Caller, Services, View};
 use super::event::RegistryEvent;
 use super::history;
 use super::node::Node;
@@ -63,6 +65,8 @@ pub enum InvocationStatus {
     Rejected,
 }
 
+rendered_enums!(InvocationStatus, ErrorCode);
+
 impl From<CallErrorCode> for ErrorCode {
     fn from(code: CallErrorCode) -> Self {
         match code {
@@ -110,6 +114,8 @@ impl InvocationError {
     }
 }
 
+rendered!(InvocationError { code, kind as "type", message, details, retryable });
+
 /// One provider's part in a call.
 pub struct InvocationAttempt {
     view: View,
@@ -152,6 +158,8 @@ impl InvocationAttempt {
         self.attempt.late_answer_at.map(DateTime)
     }
 }
+
+rendered!(InvocationAttempt { number, node, node_id, started_at, ended_at, outcome, error, late_answer_at });
 
 /// One call of a tool through the registry.
 pub struct Invocation {
@@ -301,7 +309,7 @@ impl Invocation {
     }
     /// What the registry's history has of it, oldest first: at most 1,000 events, and none of what is no longer kept.
     async fn events(&self, ctx: &Context<'_>) -> Result<List<RegistryEvent>> {
-        let services = ctx.data::<Services>()?;
+        let services = live(ctx)?;
         // What happened just now is about to be written.
         services.proxy.flush().await;
         let views = &services.views;
@@ -331,6 +339,32 @@ impl Invocation {
         Ok(events.filter_map(|record| RegistryEvent::of(Arc::new(record), views)).collect())
     }
 }
+
+rendered!(Invocation {
+    id,
+    tool,
+    tool_name,
+    tool_version,
+    provider,
+    caller,
+    correlation_id,
+    status,
+    arguments,
+    result,
+    error,
+    chunks,
+    attempts,
+    warnings,
+    requested_at,
+    completed_at,
+    duration_ms,
+    timeout_ms,
+    deadline,
+    dry_run,
+    idempotency_key,
+    trace_log_id,
+    execution_log_url,
+});
 
 /// Who would get a call, and why.
 pub struct InvocationPlan<'a> {
@@ -401,6 +435,8 @@ impl InvocationCandidate {
         self.candidate.in_flight
     }
 }
+
+rendered!(InvocationCandidate { node, eligible, reason, in_flight });
 
 /// Which calls. Absent fields let everything through; those that are given must all hold.
 #[derive(InputObject, Default, Clone)]
@@ -474,9 +510,8 @@ pub(in crate::graphql) fn find(
     is_current: bool,
     id: InvocationId,
 ) -> Result<Option<Invocation>> {
-    let (services, caller) = (ctx.data::<Services>()?, ctx.data::<Caller>()?);
     let seen = if is_current {
-        services.proxy.seen(id, view, &caller.actor.principal)
+        live(ctx)?.proxy.seen(id, view, &asker(ctx)?.actor.principal)
     } else {
         let stored = view.calls.attempt(id).map(|(call, _)| call.clone());
         stored.map(Seen::stored)
@@ -486,7 +521,7 @@ pub(in crate::graphql) fn find(
 
 /// The call that a change is about, as the version that reflects it has it.
 pub(super) async fn of_change(ctx: &Context<'_>, place: Sequence, id: InvocationId) -> Result<Option<Invocation>> {
-    let view = ctx.data::<Services>()?.views.at(place).await.map_err(earlier)?;
+    let view = live(ctx)?.views.at(place).await.map_err(earlier)?;
     let stored = view.calls.get(id).cloned();
     Ok(stored.map(|invocation| Invocation::new(view, Seen::stored(invocation))))
 }

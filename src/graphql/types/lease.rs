@@ -3,11 +3,13 @@
 use super::super::View;
 use super::super::error::invalid;
 use super::super::paging::{Connection, Key, Page, PageArgs, total};
+use super::super::reach::Fixed;
+use super::super::render::{rendered, rendered_enums};
 use super::super::scalars::DateTime;
 use super::node::Node;
 use super::port::PortProtocol;
 use crate::model::{self, EndCause, HostName, LeaseId, NodeId, PortKey, RequesterId, Sequence, TopicName, Ttl};
-use crate::ports::{Counts, Ports};
+use crate::ports::Counts;
 use crate::registry::pool::Pool;
 use async_graphql::{Enum, InputObject, Object, Result, SimpleObject};
 use std::cmp::Reverse;
@@ -39,6 +41,8 @@ pub enum LeaseStatus {
     /// Its number turned out unusable, and another lease took its place.
     Rebound,
 }
+
+rendered_enums!(Transport, LeaseStatus);
 
 /// A promise that one number on one host is nobody else's until it ends.
 pub struct PortLease {
@@ -167,6 +171,34 @@ impl PortLease {
     }
 }
 
+rendered!(PortLease {
+    id,
+    port,
+    host,
+    protocol,
+    transports,
+    status,
+    node,
+    requester_id,
+    allocated_by,
+    process_id,
+    purpose,
+    key,
+    topics,
+    probed,
+    requested_at,
+    allocated_at,
+    ttl_seconds,
+    expires_at,
+    grace_until,
+    last_heartbeat_at,
+    renewals,
+    ended_at,
+    end_reason,
+    rebound_from,
+    rebound_to,
+});
+
 /// Which leases. Absent fields let everything through, but for status; those that are given must all hold.
 #[derive(InputObject, Default, Clone)]
 pub struct PortFilter {
@@ -185,10 +217,10 @@ pub struct PortFilter {
 }
 
 impl PortFilter {
-    fn matcher(&self, ports: &Ports) -> Result<impl Fn(&model::Lease) -> bool + Clone + Send + Sync + 'static> {
+    fn matcher(&self, fixed: &Fixed) -> Result<impl Fn(&model::Lease) -> bool + Clone + Send + Sync + 'static> {
         let status = model::LeaseStatus::from(self.status.unwrap_or_default());
         let host = self.host.as_deref().map(|host| read_host("filter.host", host)).transpose()?;
-        let host = host.map(|host| ports.host(Some(host)));
+        let host = host.map(|host| fixed.host(host));
         let protocol = self.protocol.map(model::PortProtocol::from);
         let (node, requester) = (self.node_id.map(NodeId), self.requester_id.map(RequesterId));
         let port = self.port;
@@ -224,11 +256,11 @@ impl Key for PortKey {
 /// A page of leases: those that hold by host and number, others from the latest end on.
 pub(in crate::graphql) fn list(
     view: &View,
-    ports: &Ports,
+    fixed: &Fixed,
     filter: &PortFilter,
     args: &PageArgs,
 ) -> Result<Connection<PortLease>> {
-    let matches = filter.matcher(ports)?;
+    let matches = filter.matcher(fixed)?;
     let lease = |lease: &Arc<model::Lease>| PortLease { view: view.clone(), lease: lease.clone() };
     let (of_count, matches_too) = (view.clone(), matches.clone());
     if filter.status.unwrap_or_default() != LeaseStatus::Active {
@@ -298,6 +330,21 @@ pub struct PortPool {
     /// Numbers that turned out to be in use since the registry started.
     conflicts: u64,
 }
+
+rendered!(struct PortPool {
+    host,
+    transport,
+    from,
+    to,
+    size,
+    reserved,
+    allocated,
+    available,
+    quarantined,
+    granted,
+    refused,
+    conflicts,
+});
 
 impl From<(Pool, Counts)> for PortPool {
     fn from((pool, counts): (Pool, Counts)) -> Self {

@@ -4,6 +4,7 @@ use super::super::View;
 use super::super::error::{ErrorCode, invalid, refuse, too_large};
 use super::super::limits::budget::{List, spend};
 use super::super::paging::{Connection, Key, Page, PageArgs, Rank, total};
+use super::super::render::{rendered, rendered_enums};
 use super::super::scalars::DateTime;
 use super::contract::Contract;
 use super::lease::PortLease;
@@ -76,6 +77,8 @@ pub enum ExecutionMode {
     External,
 }
 
+rendered_enums!(NodeKind, NodeStatus, ExecutionMode);
+
 /// What a list of nodes is ordered by, from the least to the greatest.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 pub enum NodeOrder {
@@ -108,6 +111,12 @@ pub struct VersionedTemplate {
     /// The hash of its content, as its owner computes it.
     hash: String,
 }
+
+rendered!(struct Capabilities { supports_hot_reload, available_models, versioned_templates, override_flags });
+rendered!(struct VersionedTemplate { template_id, hash });
+
+/// How many steps are gone to neighbours where the request does not say.
+const STEPS_DEFAULT: i32 = 1;
 
 /// A program that offers tools or takes part in event flow.
 #[derive(Clone)]
@@ -261,7 +270,7 @@ impl Node {
     async fn upstream(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default = 1, desc = "How many steps to go: 0 or more.")] depth: i32,
+        #[graphql(default_with = "STEPS_DEFAULT", desc = "How many steps to go: 0 or more.")] depth: i32,
     ) -> Result<List<Node>> {
         self.neighbours(ctx, Direction::Upstream, depth)
     }
@@ -269,7 +278,7 @@ impl Node {
     async fn downstream(
         &self,
         ctx: &Context<'_>,
-        #[graphql(default = 1, desc = "How many steps to go: 0 or more.")] depth: i32,
+        #[graphql(default_with = "STEPS_DEFAULT", desc = "How many steps to go: 0 or more.")] depth: i32,
     ) -> Result<List<Node>> {
         self.neighbours(ctx, Direction::Downstream, depth)
     }
@@ -282,6 +291,38 @@ impl Node {
         &self.node.declared.subscribed_by_agents
     }
 }
+
+rendered!(Node {
+    id,
+    name,
+    kind,
+    version,
+    version_hash,
+    description,
+    tags,
+    namespace,
+    host,
+    status,
+    execution_mode,
+    metadata,
+    registered_at,
+    last_seen_at,
+    ttl_seconds,
+    expires_at,
+    grace_until,
+    trust,
+    capabilities,
+    contract,
+    execution,
+    tools(first: Option<i32> = None, after: Option<String> = None),
+    ports,
+    inbound_ports,
+    outbound_ports,
+    upstream(depth: i32 = STEPS_DEFAULT),
+    downstream(depth: i32 = STEPS_DEFAULT),
+    owned_by_agent,
+    subscribed_by_agents,
+});
 
 /// Which node: exactly one field is given.
 #[derive(OneofObject)]

@@ -2,6 +2,7 @@
 
 use super::super::View;
 use super::super::error::invalid;
+use super::super::render::{rendered, rendered_enums};
 use super::lease::PortLease;
 use crate::model::{self, LeaseId, NAME_LEN_MAX, TopicName};
 use crate::registry::pool;
@@ -31,6 +32,8 @@ pub enum PortProtocol {
     /// A websocket.
     Websocket,
 }
+
+rendered_enums!(PortProtocol);
 
 /// An address that a node serves, or its place on a bus.
 pub struct NodePort {
@@ -75,6 +78,8 @@ impl NodePort {
         self.port.endpoint_uri.as_deref()
     }
 }
+
+rendered!(NodePort { name, protocol, port, lease, topic, bus_name, endpoint_uri });
 
 /// An address that a node serves, or its place on a bus.
 #[derive(InputObject)]

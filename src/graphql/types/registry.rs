@@ -1,6 +1,7 @@
 //! The registry itself: who answers, and from where in its log.
 
 use super::super::View;
+use super::super::render::rendered;
 use super::super::scalars::{DateTime, Sequence};
 use crate::model::{NodeStatus, RegistryId, Time};
 use async_graphql::{Object, SimpleObject};
@@ -48,6 +49,8 @@ impl Registry {
     }
 }
 
+rendered!(Registry { id, version, started_at, sequence, counts });
+
 /// How many of what there are.
 #[derive(SimpleObject)]
 pub struct RegistryCounts {
@@ -68,3 +71,14 @@ pub struct RegistryCounts {
     /// Port leases that hold.
     active_leases: usize,
 }
+
+rendered!(struct RegistryCounts {
+    nodes,
+    online_nodes,
+    declared_nodes,
+    offline_nodes,
+    tools,
+    contracts,
+    topics,
+    active_leases,
+});

@@ -3,12 +3,14 @@
 use super::super::error::invalid;
 use super::super::limits::budget::List;
 use super::super::paging::{Connection, Page, PageArgs, Rank, Total, total};
+use super::super::reach::{Fixed, live};
+use super::super::render::{rendered, rendered_enums};
 use super::super::scalars::DateTime;
 use super::super::{Services, View};
 use super::contract::Contract;
 use super::node::Node;
 use crate::model::{self, NodeId, OfferSource, ToolKey, ToolName, TrustState, VersionWanted};
-use crate::proxy::{self, Health, Presence, Proxy};
+use crate::proxy::{self, Health, Presence};
 use crate::registry::state::State;
 use async_graphql::{Context, Enum, InputObject, Object, Result, SimpleObject};
 use std::cmp::Reverse;
@@ -32,6 +34,8 @@ pub enum ToolTransport {
     Mcp,
 }
 
+rendered_enums!(ToolTransport, CircuitState);
+
 /// Something that can be called by name.
 #[derive(Clone)]
 pub struct Tool {
@@ -52,13 +56,13 @@ impl Tool {
     /// The tool of this name: in this version, else the highest release, else the highest version.
     pub(in crate::graphql) fn find(
         view: &View,
-        proxy: &Proxy,
+        fixed: &Fixed,
         name: &str,
         version: Option<&str>,
     ) -> Result<Option<Tool>> {
         let Ok(name) = ToolName::try_new(name) else { return Ok(None) };
         let version = version.map(VersionWanted::try_new).transpose().map_err(|error| invalid("version", error))?;
-        let tool = view.tool_wanted(&name, version.as_ref(), |tool| proxy.is_shown(view, tool));
+        let tool = view.tool_wanted(&name, version.as_ref(), |tool| fixed.is_shown(view, tool));
         Ok(tool.map(|tool| Tool { view: view.clone(), tool: tool.clone() }))
     }
 }
@@ -110,7 +114,7 @@ impl Tool {
     }
     /// Why no call can reach it: each of its offers has a defect or failed too often of late; null where one can.
     async fn quarantine(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        let services = ctx.data::<Services>()?;
+        let services = live(ctx)?;
         let causes = self.tool.offers.iter().map(|offer| quarantine(services, offer)).collect::<Option<Vec<_>>>();
         Ok(causes.map(|causes| causes.join("; ")))
     }
@@ -126,7 +130,7 @@ impl Tool {
     /// Who offers it, the earliest first.
     async fn providers(
         &self,
-        #[graphql(default_with = "Some(false)", desc = "Only nodes whose trust is TRUSTED or VERIFIED.")]
+        #[graphql(default_with = "TRUSTED_ONLY_DEFAULT", desc = "Only nodes whose trust is TRUSTED or VERIFIED.")]
         trusted_only: Option<bool>,
     ) -> List<ToolProvider> {
         let offers = self.tool.offers.iter();
@@ -137,6 +141,26 @@ impl Tool {
         providers.filter(|provider| !trusted_only.unwrap_or(false) || is_trusted(&provider.node.node)).collect()
     }
 }
+
+rendered!(Tool {
+    id,
+    name,
+    version,
+    description,
+    tags,
+    input_schema,
+    output_schema,
+    error_codes,
+    timeout_ms,
+    idempotent,
+    quarantine,
+    metrics,
+    contract,
+    providers(trusted_only: Option<bool> = TRUSTED_ONLY_DEFAULT),
+});
+
+/// Whether only trusted providers are shown where the request does not say.
+const TRUSTED_ONLY_DEFAULT: Option<bool> = Some(false);
 
 fn is_trusted(node: &model::Node) -> bool {
     node.trust.state() >= TrustState::Trusted
@@ -195,7 +219,7 @@ impl ToolProvider {
     }
     /// Why no calls are sent to it: its definition has a defect, or it failed too often of late; null where they are.
     async fn quarantine(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        Ok(quarantine(ctx.data::<Services>()?, &self.offer))
+        Ok(quarantine(live(ctx)?, &self.offer))
     }
     /// Whether calls go through to it, by how the last ones went.
     async fn circuit(&self, ctx: &Context<'_>) -> Result<Circuit> {
@@ -203,9 +227,24 @@ impl ToolProvider {
     }
 }
 
+rendered!(ToolProvider {
+    node,
+    transport,
+    endpoint,
+    registered_at,
+    expires_at,
+    max_in_flight,
+    in_flight,
+    load,
+    connected,
+    healthy,
+    quarantine,
+    circuit,
+});
+
 impl ToolProvider {
     fn look(&self, ctx: &Context<'_>) -> Result<(Presence, Health)> {
-        Ok(ctx.data::<Services>()?.proxy.look(self.offer.node, &self.offer.definition.key))
+        Ok(live(ctx)?.proxy.look(self.offer.node, &self.offer.definition.key))
     }
 }
 
@@ -247,6 +286,8 @@ pub struct Circuit {
     cause: Option<String>,
 }
 
+rendered!(struct Circuit { state, failures, opened_at, retry_at, cause });
+
 impl From<proxy::Circuit> for Circuit {
     fn from(circuit: proxy::Circuit) -> Self {
         Circuit {
@@ -286,6 +327,8 @@ impl ToolMetrics {
         milliseconds(&self.0, 0.99)
     }
 }
+
+rendered!(ToolMetrics { calls, failures, timeouts, p50_duration_ms, p99_duration_ms });
 
 fn milliseconds(stats: &model::CallStats, share: f64) -> Option<f64> {
     stats.durations.quantile(share).map(|micros| micros / 1_000.0)
@@ -354,6 +397,21 @@ impl ExecutionSummary {
     }
 }
 
+rendered!(ExecutionSummary {
+    count,
+    success_count,
+    failure_count,
+    success_rate,
+    last_at,
+    last_duration_ms,
+    p50_duration_ms,
+    p99_duration_ms,
+    last_inputs,
+    last_outputs,
+    trace_log_id,
+    execution_log_url,
+});
+
 /// Which tools. Absent fields let everything through; those that are given must all hold.
 #[derive(InputObject, Default, Clone)]
 pub struct ToolFilter {
@@ -382,10 +440,10 @@ impl ToolFilter {
 
     fn matcher(
         &self,
-        proxy: &Arc<Proxy>,
+        fixed: &Fixed,
         versions: Option<VersionWanted>,
     ) -> impl Fn(&State, &model::Tool) -> bool + Send + Sync + 'static {
-        let proxy = proxy.clone();
+        let fixed = fixed.clone();
         let (tag, node) = (self.tag.clone(), self.node_id.map(NodeId));
         let (trusted_only, has_provider) = (self.trusted_only.unwrap_or(false), self.has_provider);
         let pattern = self.name_pattern.as_deref().map(WildMatch::new);
@@ -400,12 +458,12 @@ impl ToolFilter {
                     .is_none_or(|wanted| any_provider(|node| node.status == model::NodeStatus::Online) == wanted)
                 && pattern.as_ref().is_none_or(|pattern| pattern.matches(tool.key.name.as_str()))
                 && versions.as_ref().is_none_or(|wanted| wanted.matches(&tool.key.version))
-                && proxy.is_shown(state, tool)
+                && fixed.is_shown(state, tool)
         }
     }
 
-    fn is_everything(&self, proxy: &Proxy) -> bool {
-        proxy.rules().least_trust == TrustState::Untrusted
+    fn is_everything(&self, fixed: &Fixed) -> bool {
+        fixed.least_trust() == TrustState::Untrusted
             && self.search.is_none()
             && self.tag.is_none()
             && self.node_id.is_none()
@@ -420,16 +478,16 @@ impl ToolFilter {
 /// Those that the registry calls for nobody are not listed.
 pub(in crate::graphql) fn list(
     view: &View,
-    proxy: &Arc<Proxy>,
+    fixed: &Fixed,
     filter: ToolFilter,
     args: &PageArgs,
 ) -> Result<Connection<Tool>> {
     let versions = filter.versions()?;
-    let matches = filter.matcher(proxy, versions.clone());
+    let matches = filter.matcher(fixed, versions.clone());
     let object = |tool: &Arc<model::Tool>| Tool { view: view.clone(), tool: tool.clone() };
     if let Some(words) = &filter.search {
         let page: Page<Rank> = args.page()?;
-        let total = count(view, proxy, versions, filter.clone());
+        let total = count(view, fixed, versions, filter.clone());
         let Some(bounds) = page.bounds() else { return Ok(page.take(std::iter::empty(), total)) };
         let mut ranked: BTreeMap<Rank, Tool> = BTreeMap::new();
         for (id, score) in view.tool_words.search(words) {
@@ -443,19 +501,19 @@ pub(in crate::graphql) fn list(
         return Ok(page.take(ranked.range(bounds).map(|(rank, tool)| (rank.clone(), tool.clone())), total));
     }
     let page: Page<ToolKey> = args.page()?;
-    let total = count(view, proxy, versions, filter);
+    let total = count(view, fixed, versions, filter);
     let Some(bounds) = page.bounds() else { return Ok(page.take(std::iter::empty(), total)) };
     let walk = view.tools.range(bounds).filter(|(_, tool)| matches(view, tool));
     Ok(page.take(walk.map(|(key, tool)| (key.clone(), object(tool))), total))
 }
 
-fn count(view: &View, proxy: &Arc<Proxy>, versions: Option<VersionWanted>, filter: ToolFilter) -> Total {
-    let (view, proxy) = (view.clone(), proxy.clone());
+fn count(view: &View, fixed: &Fixed, versions: Option<VersionWanted>, filter: ToolFilter) -> Total {
+    let (view, fixed) = (view.clone(), fixed.clone());
     total(move || {
-        if filter.is_everything(&proxy) {
+        if filter.is_everything(&fixed) {
             return view.tools.len();
         }
-        let matches = filter.matcher(&proxy, versions.clone());
+        let matches = filter.matcher(&fixed, versions.clone());
         match &filter.search {
             None => view.tools.values().filter(|tool| matches(&view, tool)).count(),
             Some(words) => {

@@ -3,6 +3,7 @@
 use super::super::View;
 use super::super::error::invalid;
 use super::super::limits::budget::List;
+use super::super::render::rendered;
 use super::node::Node;
 use crate::model::{NodeId, TopicName, TopicPattern};
 use crate::registry::state::TopicUse;
@@ -43,6 +44,8 @@ impl Topic {
         self.nodes(&self.uses.dead_letters)
     }
 }
+
+rendered!(Topic { name, publishers, declared_subscribers, dead_letter_publishers });
 
 /// Which topics. Absent fields let everything through.
 #[derive(InputObject, Default)]

@@ -1,6 +1,7 @@
 //! Trust in a node, and the word of validators.
 
 use super::super::error::invalid;
+use super::super::render::{rendered, rendered_enums};
 use crate::model::{self, LIST_LEN_MAX, NodeId, TEXT_LEN_MAX, ValidatorId};
 use crate::registry::command;
 use async_graphql::{Enum, InputObject, Object, Result};
@@ -29,6 +30,8 @@ pub enum RegistryLifecycle {
     /// Refuses every change until a validator attests another lifecycle.
     Frozen,
 }
+
+rendered_enums!(TrustState, RegistryLifecycle);
 
 /// How far a node is trusted, and why.
 pub struct Trust(pub model::Trust);
@@ -62,6 +65,8 @@ impl Trust {
         self.0.lifecycle.into()
     }
 }
+
+rendered!(Trust { state, score, validated, validator_ids, failure_modes, lifecycle });
 
 /// A validator's word on a node.
 #[derive(InputObject)]
