@@ -259,7 +259,7 @@ impl DirectSubscription {
     pub(super) fn run(self, services: &Services) -> Result<Answers, ServerError> {
         let DirectSubscription { plan, node, room, .. } = self;
         let calls = listen(services, node, room).map_err(|error| placed(error, TOOL_CALLS, plan.at))?;
-        Ok(calls.map(move |call| plan.fields.answer(TOOL_CALLS, &call)).boxed())
+        Ok(Answers::of(calls.map(move |call| plan.fields.answer(TOOL_CALLS, &call))))
     }
 }
 

@@ -13,6 +13,7 @@ use super::limits::cost::{Costs, OutputTypes};
 use super::limits::{self, Limits, shape, text, tidy};
 use super::observed::{Observed, Operations, Watched, answered, span_of};
 use super::reach::Pinned;
+use super::shared::{Runnable, Shared};
 use super::variables::InputTypes;
 use super::{Caller, Schema, Services, binding, builder, order, render};
 use crate::telemetry::Operation;
@@ -22,7 +23,6 @@ use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition};
 use async_graphql::{Error, Name, Pos, Positioned, Request, Response, ServerError, ValidationMode, Value, Variables};
 use futures_util::FutureExt;
-use futures_util::stream::StreamExt;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde_json::json;
@@ -81,6 +81,8 @@ pub struct Executable {
     name: Option<Box<str>>,
     /// What its answer is kept under.
     question: Question,
+    /// A subscription, as it is run.
+    runnable: Option<Runnable>,
 }
 
 impl Executable {
@@ -101,14 +103,14 @@ pub enum AtHand {
 }
 
 /// A validated document.
-struct Kept {
+pub(super) struct Kept {
     /// Its own among all documents that were ever kept.
     number: u64,
     document: ExecutableDocument,
     /// Whether its arguments are to be validated again with the variables in their places.
     mixes_variables: bool,
     /// Whether it asks for something twice under one key.
-    merges_fields: bool,
+    pub(super) merges_fields: bool,
     /// How it is answered without the library, where it can be.
     plan: Option<Plan>,
     /// What its answers may cost.
@@ -119,7 +121,7 @@ struct Kept {
 
 impl Kept {
     /// Puts what an operation is answered with into the order in which it asks.
-    fn order(&self, name: Option<&str>, data: &mut Value) {
+    pub(super) fn order(&self, name: Option<&str>, data: &mut Value) {
         if let Ok((_, operation)) = select(&self.document, name) {
             order::restore(&self.document, &operation.node.selection_set.node, data);
         }
@@ -144,6 +146,7 @@ pub struct Documents {
     inputs: InputTypes,
     outputs: OutputTypes,
     limits: Limits,
+    shared: Arc<Shared>,
     kept: Cache<Box<str>, Arc<Kept>, Weight>,
     observed: Observed,
     numbers: AtomicU64,
@@ -161,7 +164,8 @@ impl Documents {
         let kept = Cache::with_weighter(KEPT_DOCUMENTS, KEPT_BYTES_MAX, Weight);
         let observed = Observed::new(services.requests.clone());
         let (numbers, answers) = (AtomicU64::new(0), KeptAnswers::new());
-        Documents { services, schema, checker, inputs, outputs, limits, kept, observed, numbers, answers }
+        let shared = Shared::new(schema.clone(), services.views.clone(), limits.clone());
+        Documents { services, schema, checker, inputs, outputs, limits, shared, kept, observed, numbers, answers }
     }
 
     /// Makes an operation ready to run, or says everything that is wrong with it.
@@ -205,12 +209,14 @@ impl Documents {
             }
         }
         let kind = Kind::of(operation.node.ty);
+        let subscription = || Runnable::of(text, &kept, &document, name, &operation.node, &variables);
+        let subscription = (kind == Kind::Subscription).then(subscription);
         let operation = observed.clone().unwrap_or_else(|| self.observed.unknown());
         let trace = TraceContext::of_extensions(given.extensions);
         let question = Question::new(kept.number, given);
         let request = runnable(document, name, variables);
         let name = name.map(Into::into);
-        Ok(Executable { request, kind, operation, trace, begun, kept, name, question })
+        Ok(Executable { request, kind, operation, trace, begun, kept, name, question, runnable: subscription })
     }
 
     async fn validate(&self, text: &str) -> Result<Kept, Refused> {
@@ -243,7 +249,7 @@ impl Documents {
 
     /// Runs a query or mutation, answering from the version that is current now.
     pub async fn execute(&self, executable: Executable, caller: &Caller) -> Answer {
-        let Executable { request, kind, operation, trace, begun, kept, name, question } = executable;
+        let Executable { request, kind, operation, trace, begun, kept, name, question, .. } = executable;
         let caller = &*caller.within(trace);
         let span = span_of(&operation, caller);
         let (budget, reads) = (Budget::new(&self.limits), kind == Kind::Query);
@@ -273,22 +279,15 @@ impl Documents {
         answer
     }
 
-    /// Runs a subscription.
+    /// Runs a subscription; those that are equal share one execution. What is none is answered with nothing.
     pub fn subscribe(&self, executable: Executable, caller: &Caller) -> Answers {
-        let Executable { request, operation, trace, kept, name, .. } = executable;
+        let Executable { operation, trace, runnable, .. } = executable;
         let caller = &*caller.within(trace);
-        let budget = Budget::new(&self.limits);
-        let pinned = Pinned::new(self.services.views.current(), kept.merges_fields);
-        let request = request.data(caller.clone()).data(pinned).data(budget.clone());
-        let answers = Timed::new(self.schema.execute_stream(request), budget);
-        // After a defect in one answer there are no more.
-        let answers = AssertUnwindSafe(answers).catch_unwind().map(move |answer| {
-            let mut response = answer.unwrap_or_else(|_| panicked());
-            kept.order(name.as_deref(), &mut response.data);
-            response.errors = coded(response.errors);
-            Answer::from(&response)
-        });
-        Watched::new(answers.boxed(), &operation, caller).boxed()
+        let answers = match runnable {
+            Some(subscription) => self.shared.subscribe(subscription, caller),
+            None => Answers::of(futures_util::stream::empty()),
+        };
+        answers.through(|answers| Watched::new(answers, &operation, caller))
     }
 
     /// What can be answered without the library; else nothing has been done, and `prepare` is asked. A document
@@ -331,7 +330,7 @@ impl Documents {
     pub fn watch(&self, direct: DirectSubscription, caller: &Caller) -> Result<Answers, ServerError> {
         let operation = direct.operation.clone();
         match direct.run(&self.services) {
-            Ok(answers) => Ok(Watched::new(answers, &operation, caller).boxed()),
+            Ok(answers) => Ok(answers.through(|answers| Watched::new(answers, &operation, caller))),
             Err(error) => {
                 self.observed.refused(caller, Some(&operation), std::slice::from_ref(&error));
                 Err(error)
@@ -350,7 +349,7 @@ fn variables_of(given: &Given<'_>) -> Result<Variables, Refused> {
     })
 }
 
-fn panicked() -> Response {
+pub(super) fn panicked() -> Response {
     alone(super::error::internal(&std::io::Error::other("a resolver panicked")))
 }
 
@@ -360,7 +359,7 @@ fn alone(error: Error) -> Response {
     Response::from_errors(vec![ServerError { locations: Vec::new(), ..error }])
 }
 
-fn runnable(document: ExecutableDocument, name: Option<&str>, variables: Variables) -> Request {
+pub(super) fn runnable(document: ExecutableDocument, name: Option<&str>, variables: Variables) -> Request {
     let mut request = Request::new("").variables(variables);
     if let Some(name) = name {
         request = request.operation_name(name);
@@ -382,7 +381,7 @@ fn request(errors: Vec<ServerError>) -> Refused {
 }
 
 /// Errors with a code each: what the library refuses by itself is the request's fault.
-fn coded(mut errors: Vec<ServerError>) -> Vec<ServerError> {
+pub(super) fn coded(mut errors: Vec<ServerError>) -> Vec<ServerError> {
     for error in &mut errors {
         let has_code = error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some());
         if !has_code {

@@ -20,6 +20,7 @@ mod reach;
 mod reading;
 mod render;
 mod scalars;
+mod shared;
 mod subscription;
 mod types;
 mod variables;

@@ -176,7 +176,7 @@ impl Stream for Watched {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Answer>> {
         let watched = &mut *self;
         let _entered = watched.span.enter();
-        let polled = watched.answers.as_mut().poll_next(context);
+        let polled = Pin::new(&mut watched.answers).poll_next(context);
         if let Poll::Ready(Some(answer)) = &polled {
             match answer.code() {
                 // The field refused to begin.

@@ -1,5 +1,6 @@
 //! The registry's changes, as they are watched.
 
+use super::super::answer::Progress;
 use super::super::error;
 use super::super::reach::live;
 use super::super::scalars::Sequence;
@@ -8,6 +9,7 @@ use super::super::types::history::EventFilter;
 use crate::registry::watch::Watcher;
 use async_graphql::{Context, Result, Subscription as GraphQlSubscription};
 use futures_util::stream::{self, Stream, StreamExt};
+use std::sync::Arc;
 
 /// The registry's changes.
 #[derive(Default)]
@@ -29,8 +31,10 @@ impl EventSubscription {
     ) -> Result<impl Stream<Item = Result<RegistryEvent>> + use<>> {
         let views = live(ctx)?.views.clone();
         let filter = filter.unwrap_or_default().read();
-        let watcher = Watcher::try_new(views.clone(), filter, after.map(|place| place.0));
-        let watcher = watcher.map_err(error::watching)?;
+        let progress = ctx.data_opt::<Arc<Progress>>().cloned().unwrap_or_else(|| Progress::new(None));
+        let after = progress.begin().or(after.map(|place| place.0));
+        let watcher = Watcher::try_new(views.clone(), filter, after).map_err(error::watching)?;
+        progress.begins(watcher.place());
         let batches = stream::unfold(Some(watcher), |watcher| async move {
             let mut watcher = watcher?;
             match watcher.next().await? {
@@ -39,14 +43,24 @@ impl EventSubscription {
                 Err(error) => Some((Err(error), None)),
             }
         });
-        Ok(batches.flat_map(move |batch| {
-            let events: Vec<Result<RegistryEvent>> = match batch {
+        let events = batches.flat_map(move |batch| {
+            let events: Vec<(Option<_>, Result<RegistryEvent>)> = match batch {
                 Ok(records) => {
-                    records.into_iter().filter_map(|record| RegistryEvent::of(record, &views)).map(Ok).collect()
+                    let events = records.into_iter().filter_map(|record| {
+                        let place = record.sequence;
+                        Some((Some(place), Ok(RegistryEvent::of(record, &views)?)))
+                    });
+                    events.collect()
                 }
-                Err(error) => vec![Err(error::watching(error))],
+                Err(error) => vec![(None, Err(error::watching(error)))],
             };
             stream::iter(events)
+        });
+        Ok(events.map(move |(place, event)| {
+            if let Some(place) = place {
+                progress.comes_to(place);
+            }
+            event
         }))
     }
 }
