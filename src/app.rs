@@ -201,7 +201,12 @@ impl App {
         };
         let parts = Parts {
             documents: Arc::new(Documents::new(services)),
-            limits: Limits { body_bytes_max: config.http.body_bytes_max, operations_max: config.http.operations_max },
+            limits: Limits {
+                body_bytes_max: config.http.body_bytes_max,
+                operations_max: config.http.operations_max,
+                init_wait: Duration::from_secs(config.http.init_seconds.into()),
+                stall_wait: Duration::from_secs(config.http.stall_seconds.into()),
+            },
             metrics,
             operations: Arc::new(looking),
             stopping: stop.clone(),

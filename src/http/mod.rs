@@ -1,14 +1,14 @@
 //! The HTTP door: routes, and the GraphQL transports.
 //!
 //! The transports are our own: a request is refused before anything of it runs, with the status that the
-//! GraphQL-over-HTTP draft gives it, and websockets follow the graphql-transport-ws protocol to the letter.
+//! GraphQL-over-HTTP draft gives it, and websockets follow their protocols to the letter.
 
 mod answer;
 mod graphql_http;
-mod graphql_ws;
 mod identity;
 mod operations;
 pub mod starting;
+mod websocket;
 
 pub use operations::{NotReady, Operations};
 
@@ -22,6 +22,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 /// What the transports allow.
@@ -31,11 +32,20 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// How many operations one websocket runs at once.
     pub operations_max: usize,
+    /// How long a websocket may take to say connection_init.
+    pub init_wait: Duration,
+    /// How long a websocket may take nothing of what waits for it.
+    pub stall_wait: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { body_bytes_max: 4 * 1024 * 1024, operations_max: 256 }
+        Limits {
+            body_bytes_max: 4 * 1024 * 1024,
+            operations_max: 256,
+            init_wait: Duration::from_secs(10),
+            stall_wait: Duration::from_secs(30),
+        }
     }
 }
 
@@ -113,7 +123,7 @@ async fn read_or_upgrade(
             let message = "a websocket from a page of another site is refused";
             answer::Media::Json.refused(StatusCode::FORBIDDEN, ErrorCode::InvalidArgument, message)
         }
-        Ok(upgrade) => graphql_ws::upgrade(upgrade, parts, caller),
+        Ok(upgrade) => websocket::upgrade(upgrade, parts, caller),
         Err(_) if !request.headers().contains_key("upgrade") => graphql_http::get(&parts, caller, request).await,
         Err(rejection) => rejection.into_response(),
     }
