@@ -45,7 +45,7 @@ impl Server {
         Server::start_in(&data_dir, &[]).keeping(directory)
     }
 
-    fn keeping(mut self, directory: TempDir) -> Self {
+    pub fn keeping(mut self, directory: TempDir) -> Self {
         self._directory = Some(directory);
         self
     }

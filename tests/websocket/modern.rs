@@ -1,14 +1,13 @@
-//! The graphql-transport-ws protocol, frame by frame.
+//! Operations over graphql-transport-ws.
 
+use super::{WATCH, change};
 use crate::support::server::Server;
 use crate::support::socket::Socket;
-use futures_util::{SinkExt, StreamExt};
-use serde_json::{Value, json};
+use futures_util::StreamExt;
+use serde_json::json;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-
-const WATCH: &str = "subscription { registryEvents(after: 0) { sequence } }";
 
 #[tokio::test]
 async fn queries_mutations_and_subscriptions_run_side_by_side() {
@@ -50,63 +49,11 @@ async fn what_cannot_run_is_an_error_and_not_an_event() {
 }
 
 #[tokio::test]
-async fn the_connection_is_closed_with_the_code_of_the_protocol() {
-    let server = Server::start();
-    let subscribe = json!({"type": "subscribe", "id": "1", "payload": {"query": WATCH}});
-    let init = json!({"type": "connection_init"});
-    for (said, code) in [
-        (vec![subscribe.clone()], 4401),
-        (vec![init.clone(), init.clone()], 4429),
-        (vec![init.clone(), subscribe.clone(), subscribe.clone()], 4409),
-        (vec![json!({"type": "start", "id": "1"})], 4400),
-        (vec![json!({"id": "1"})], 4400),
-        (vec![json!("hello")], 4400),
-        (vec![init.clone(), json!({"type": "subscribe", "id": "", "payload": {"query": WATCH}})], 4400),
-        (vec![init.clone(), json!({"type": "subscribe", "id": "1", "payload": WATCH})], 4400),
-        (vec![init.clone(), json!({"type": "subscribe", "id": "1", "payload": {"query": 1}})], 4400),
-        (vec![json!({"type": "connection_init", "payload": []})], 4400),
-        (vec![init.clone(), json!({"type": "ping", "payload": 1})], 4400),
-        (vec![init.clone(), json!({"type": "complete"})], 4400),
-        (vec![init.clone(), json!({"type": "subscribe", "id": 1, "payload": {"query": WATCH}})], 4400),
-        (vec![init.clone(), json!({"type": "subscribe", "id": "1"})], 4400),
-        (
-            vec![init.clone(), json!({"type": "subscribe", "id": "1", "payload": {"query": WATCH, "variables": []}})],
-            4400,
-        ),
-        (
-            vec![init.clone(), json!({"type": "subscribe", "id": "1", "payload": {"query": WATCH, "extensions": 1}})],
-            4400,
-        ),
-    ] {
-        let mut socket = Socket::open(&server, Some("graphql-transport-ws")).await;
-        for message in &said {
-            socket.say(message.clone()).await;
-        }
-        let (closed, reason) = socket.closed().await;
-        assert_eq!(closed, code, "{said:?}: {reason}");
-        assert!(reason.len() <= 123);
-    }
-    let mut socket = Socket::open(&server, Some("graphql-transport-ws")).await;
-    socket.0.send(Message::Binary(vec![1].into())).await.unwrap();
-    assert_eq!(socket.closed().await.0, 4400);
-    let mut socket = Socket::open(&server, None).await;
-    assert_eq!(socket.closed().await, (4406, "Subprotocol not acceptable".to_owned()));
-}
-
-#[tokio::test]
 async fn a_client_that_reads_slowly_misses_nothing() {
     let server = Server::start();
     let mut socket = Socket::ready(&server).await;
     socket.subscribe("slow", "subscription { registryEvents(after: 0) { sequence metadata } }").await;
-    let many = (0..20).map(|n| format!("n{n}: register(input: $n{n}) {{ created }}")).collect::<Vec<_>>().join(" ");
-    let head = (0..20).map(|n| format!("$n{n}: RegisterInput!")).collect::<Vec<_>>().join(", ");
-    let document = format!("mutation({head}) {{ {many} }}");
-    for round in 0..20 {
-        let variables: serde_json::Map<String, Value> = (0..20)
-            .map(|n| (format!("n{n}"), json!({"name": format!("node_{round}_{n}"), "description": "x".repeat(200)})))
-            .collect();
-        server.query(&document, Value::Object(variables)).await;
-    }
+    change(&server, "node", 400, 200).await;
     for expected in 1..=400 {
         let message = socket.hear().await;
         assert_eq!(message["payload"]["data"]["registryEvents"]["sequence"], expected);
@@ -148,11 +95,27 @@ async fn one_id_serves_many_operations_in_turn_and_a_close_is_answered() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_says_so() {
+async fn a_server_that_stops_says_where_each_subscription_goes_on() {
     let server = Server::start();
+    change(&server, "node", 3, 1).await;
     let mut socket = Socket::ready(&server).await;
     socket.subscribe("watch", WATCH).await;
+    for place in 1..=3 {
+        assert_eq!(super::place(&socket.hear().await), place);
+    }
+    let node = server.query("{ node(by: {name: \"node_0\"}) { id } }", json!(null)).await["node"]["id"].clone();
+    let calls = "subscription($id: UUID!) { toolCancellations(nodeId: $id) { reason } }";
+    socket.operate("calls", calls, json!({"id": node})).await;
+    assert!(socket.hear_up_to_now().await.is_empty());
     let stopped = tokio::task::spawn_blocking(move || server.stop());
+    let mut errors = [socket.hear().await, socket.hear().await];
+    errors.sort_by_key(|error| error["id"].to_string());
+    for (error, details) in errors.iter().zip([json!({}), json!({"resumeAfter": 3})]) {
+        assert_eq!(error["type"], "error");
+        let extensions = &error["payload"][0]["extensions"];
+        assert_eq!(extensions, &json!({"code": "UNAVAILABLE", "retryable": true, "details": details}), "{error}");
+        assert!(error["payload"][0]["message"].as_str().unwrap().contains("shutting down"));
+    }
     let (code, reason) = socket.closed().await;
     assert_eq!(code, 1001);
     assert!(reason.contains("shutting down"), "{reason}");
