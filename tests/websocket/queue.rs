@@ -70,23 +70,28 @@ async fn a_reader_that_stops_holds_up_nobody_and_is_told_where_to_go_on() {
     // More than the ring of those who share has, and than the system keeps of what is not read.
     let large = 250;
     let last = server.sequence().await + large as u64;
-    tokio::join!(change(&server, "large", large, 60_000), async {
-        for expected in begun + 1..=last {
-            assert_eq!(place(&reading.hear().await), expected, "the others have everything");
+    let ((), (), (seen, error)) = tokio::join!(
+        change(&server, "large", large, 60_000),
+        async {
+            for expected in begun + 1..=last {
+                assert_eq!(place(&reading.hear().await), expected, "the others have everything");
+            }
+        },
+        async {
+            eventually("the server gives it up", async || server.said().contains("takes nothing").then_some(())).await;
+            // What was on its way is still there, then where to go on.
+            let mut seen = first;
+            loop {
+                let message = stopped.hear().await;
+                if message["type"] == "error" {
+                    break (seen, message);
+                }
+                let next = place(&message);
+                assert!(next > seen, "in order");
+                seen = next;
+            }
         }
-    });
-    eventually("the server gives it up", async || server.said().contains("takes nothing").then_some(())).await;
-    // What was on its way is still there, then where to go on.
-    let mut seen = first;
-    let error = loop {
-        let message = stopped.hear().await;
-        if message["type"] == "error" {
-            break message;
-        }
-        let next = place(&message);
-        assert!(next > seen, "in order");
-        seen = next;
-    };
+    );
     assert_eq!(error["payload"][0]["extensions"]["details"], json!({"resumeAfter": seen}), "{error}");
     assert!(seen < last, "it was ended before it had all");
     assert_eq!(stopped.closed().await.0, 1013);

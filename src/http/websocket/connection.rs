@@ -33,7 +33,7 @@ const FLUSHED_AT_ONCE: usize = 256;
 /// How long a connection that ends may take to say so.
 const ENDING_WAIT: Duration = Duration::from_secs(2);
 /// How long one may that read nothing before: so long it can still be told where to go on.
-const STALLED_WAIT: Duration = Duration::from_secs(10);
+const STALLED_WAIT: Duration = Duration::from_secs(30);
 
 /// A connection.
 pub(super) struct Connection {
