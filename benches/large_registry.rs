@@ -176,8 +176,7 @@ fn registry(count: usize) -> &'static Registry {
 
 fn ask(bencher: Bencher<'_, '_>, count: usize, query: &str) {
     let registry = registry(count);
-    let caller =
-        Caller { actor: Actor::anonymous(None), correlation_id: None, via: onex::telemetry::Via::Http, trace: None };
+    let caller = Caller::anybody(Actor::anonymous(None));
     bencher.bench(|| {
         registry.runtime.block_on(async {
             let executable = registry.documents.prepare(&Given { query, ..Given::default() }, &caller).await;

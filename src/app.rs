@@ -1,5 +1,6 @@
 //! The one place where the parts are built and meet.
 
+mod access;
 mod examine;
 mod notify;
 mod operations;
@@ -21,8 +22,9 @@ use crate::ports::{portserver::PortServer, process};
 use crate::proxy::Proxy;
 use crate::proxy::outbound::Outbound;
 use crate::registry::command::{Command, Request};
-use crate::registry::engine::{self, Clock, Engine};
+use crate::registry::engine::{self, Clock, Engine, Outcome};
 use crate::registry::pool::Rules;
+use crate::registry::state::State;
 use crate::registry::{keeper, upkeep};
 use crate::telemetry::{self, Metrics};
 use axum::serve::ListenerExt;
@@ -101,6 +103,7 @@ pub enum StartError {
     /// Others could reach a registry in which everybody may do everything.
     #[error(
         "{address} can be reached from other machines, and no access is configured: everybody could change everything; \
+         say --access, which asks everybody for a token (the first is written to admin.token in the data directory), \
          listen at 127.0.0.1, or say --insecure if that is meant"
     )]
     Exposed {
@@ -114,6 +117,7 @@ pub enum StartError {
 pub struct App {
     engine: Engine,
     proxy: Arc<Proxy>,
+    access: access::Running,
     address: SocketAddr,
     keeper: JoinHandle<()>,
     server: JoinHandle<std::io::Result<()>>,
@@ -142,7 +146,7 @@ fn seconds(count: u32) -> Duration {
 impl App {
     /// Opens the log, reads it, and listens.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
-        if !config.listen.ip().is_loopback() && !config.insecure {
+        if !config.listen.ip().is_loopback() && !config.insecure && !config.access.enabled {
             return Err(StartError::Exposed { address: config.listen });
         }
         // Before anything is opened or changed: an address that is taken must not cost a lapsed node its grace.
@@ -167,6 +171,7 @@ impl App {
         let grace = Command::GrantGrace { seconds: config.registration.grace_seconds };
         let request = Request { command: grace, actor: Actor::registry(), correlation_id: None };
         engine.handle().submit(request).await?;
+        let access = access::start(config, &engine, clock.clone()).await?;
         let ports = Arc::new(Ports::new(engine.handle(), engine.views().clone(), clock.clone(), rules));
         let proxy = Arc::new(start_proxy(config, &engine, clock.clone(), metrics.calls.clone())?);
         proxy.end_interrupted().await?;
@@ -200,6 +205,7 @@ impl App {
             stopping: unready.clone(),
         };
         let parts = Parts {
+            access: access.access.clone(),
             documents: Arc::new(Documents::new(services)),
             limits: Limits {
                 body_bytes_max: config.http.body_bytes_max,
@@ -215,7 +221,7 @@ impl App {
         let keeper = tokio::spawn(keeper::keep(engine.handle(), engine.views().clone(), clock));
         let server = tokio::spawn(serve(listener, parts, stop));
         let end = End { pause: seconds(config.stop_pause_seconds), within: seconds(config.stop_seconds) };
-        Ok(App { engine, proxy, address, keeper, server, port_server, unready, stopping, open, end })
+        Ok(App { engine, proxy, access, address, keeper, server, port_server, unready, stopping, open, end })
     }
 
     /// Where it listens.
@@ -228,6 +234,11 @@ impl App {
         self.port_server.address.as_deref()
     }
 
+    /// Where the first token was written, if that was just now.
+    pub fn first_token(&self) -> Option<&Path> {
+        self.access.first_token.as_deref()
+    }
+
     /// The registry behind the doors.
     pub fn engine(&self) -> &Engine {
         &self.engine
@@ -237,7 +248,7 @@ impl App {
     /// under way finish, closes the log. Answers within the time that the configuration gives; false where something
     /// did not end in it, and goes on until the process ends.
     pub async fn stop(self) -> bool {
-        let App { engine, proxy, keeper, server, port_server, unready, stopping, mut open, end, .. } = self;
+        let App { engine, proxy, access, keeper, server, port_server, unready, stopping, mut open, end, .. } = self;
         unready.store(true, Ordering::Relaxed);
         tokio::time::sleep(end.pause).await;
         let begun = Instant::now();
@@ -259,6 +270,9 @@ impl App {
         };
         if timeout_at(requests_end, finished).await.is_err() {
             tracing::warn!("some requests did not finish in time and were cut off");
+        }
+        if timeout_at(requests_end, access.stop(&engine)).await.is_err() {
+            tracing::warn!("the last refused attempts could not be recorded in time");
         }
         // A panic in there has been told; there is nothing left to stop.
         let closed =
@@ -401,6 +415,70 @@ async fn serve(listener: TcpListener, parts: Parts, mut stop: watch::Receiver<bo
         let _ = stop.wait_for(|stopping| *stopping).await;
     };
     axum::serve(listener, service).with_graceful_shutdown(stopped).await
+}
+
+/// The instant now, by the machine's clock.
+pub fn now() -> Time {
+    SystemClock.now()
+}
+
+/// An id for what is made on the data directory itself.
+pub fn fresh_id() -> Uuid {
+    #[expect(clippy::disallowed_methods, reason = "a door, as the API is: ids are drawn there")]
+    Uuid::new_v4()
+}
+
+/// Why nothing could be done with the data directory of a registry that does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum OfflineError {
+    /// The data directory cannot be opened, or a registry runs on it.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The log cannot be read.
+    #[error("the log in {directory} cannot be read")]
+    Unreadable {
+        /// The data directory.
+        directory: String,
+        /// Why.
+        #[source]
+        source: crate::log::ReadError,
+    },
+    /// The log cannot be read.
+    #[error("the registry in {directory} cannot be opened")]
+    Start {
+        /// The data directory.
+        directory: String,
+        /// Why.
+        #[source]
+        source: engine::StartError,
+    },
+    /// The command was refused, or could not be stored.
+    #[error(transparent)]
+    Command(#[from] engine::Error),
+}
+
+/// Has one command decided on the data directory of a registry that does not run, for whoever has that directory: the
+/// changes are the operator's.
+pub async fn offline(directory: &Path, command: Command) -> Result<Outcome, OfflineError> {
+    let owner = format!("onex process {} (a command of the command line)", std::process::id());
+    #[expect(clippy::disallowed_methods, reason = "the one place where a registry's id is drawn")]
+    let fresh_id = RegistryId(Uuid::new_v4());
+    let log: Arc<dyn Log> = Arc::new(SqliteLog::open(directory, &owner, fresh_id)?);
+    let upkeep = upkeep::Options::default();
+    let engine = Engine::start(log, Arc::new(SystemClock), &engine::Options::default(), upkeep);
+    let engine = engine.map_err(|source| OfflineError::Start { directory: directory.display().to_string(), source })?;
+    let request = Request { command, actor: Actor::operator(), correlation_id: None };
+    let outcome = engine.handle().submit(request).await;
+    // A panic in there has been told; there is nothing left to stop.
+    let _ = tokio::task::spawn_blocking(move || engine.stop()).await;
+    Ok(outcome?)
+}
+
+/// The state of the registry in a data directory, whether it runs or not.
+pub fn peek(directory: &Path) -> Result<State, OfflineError> {
+    let unreadable = |source| OfflineError::Unreadable { directory: directory.display().to_string(), source };
+    let log = SqliteLog::open_read_only(directory)?;
+    engine::recover(&log).map(|(state, _)| state).map_err(unreadable)
 }
 
 /// Why a history could not be checked.

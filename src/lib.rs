@@ -12,6 +12,7 @@
 //! - [`contracts`]: reads contract documents into the model.
 //! - [`ports`]: picks and probes port numbers, speaks portserver, notices when holders are gone.
 //! - [`proxy`]: a call's way from its caller to a provider.
+//! - [`access`]: who asks, what it may do and see, how often.
 //! - [`graphql`]: the API's types and fields, translated to commands and versions. Knows no transport.
 //! - [`http`]: routes and the GraphQL transports.
 //! - [`config`]: settings. [`app`]: the one place where parts are built and meet.
@@ -33,6 +34,8 @@ pub mod contracts;
 pub mod ports;
 
 pub mod proxy;
+
+pub mod access;
 
 pub mod graphql;
 

@@ -262,6 +262,10 @@ fn a_log_written_by_an_earlier_version_reads_the_same() {
             "CallEnded",
             "CallEnded",
             "CallAnsweredLate",
+            "TokenCreated",
+            "TokenRevoked",
+            "AccessDenied",
+            "NodeRegistered",
         ]
     );
     let newer = stored.lines().next().unwrap().replacen("\"v\":1", "\"v\":2", 1);

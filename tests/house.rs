@@ -13,12 +13,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("contracts", &["model", "registry"]),
     ("ports", &["model", "registry"]),
     ("proxy", &["model", "telemetry", "registry"]),
-    ("graphql", &["model", "telemetry", "log", "registry", "contracts", "ports", "proxy"]),
-    ("http", &["model", "telemetry", "graphql"]),
-    ("config", &["model", "registry", "proxy", "graphql", "http"]),
-    ("app", &["model", "telemetry", "log", "registry", "ports", "proxy", "graphql", "http", "config"]),
+    ("access", &["model", "registry"]),
+    ("graphql", &["model", "telemetry", "log", "registry", "contracts", "ports", "proxy", "access"]),
+    ("http", &["model", "telemetry", "access", "graphql"]),
+    ("config", &["model", "registry", "proxy", "access", "graphql", "http"]),
+    ("app", &["model", "telemetry", "log", "registry", "ports", "proxy", "access", "graphql", "http", "config"]),
     ("client", &[]),
-    ("cli", &["telemetry", "client", "app", "config", "graphql"]),
+    ("cli", &["model", "telemetry", "registry", "contracts", "client", "access", "app", "config", "graphql"]),
 ];
 
 /// The pure part of the registry, and what it may import.
@@ -37,11 +38,13 @@ const PURE: &[&str] = &[
     "decide/lifetime",
     "decide/port",
     "decide/register",
+    "decide/token",
     "apply/mod",
     "apply/call",
     "apply/contract",
     "apply/node",
     "apply/port",
+    "apply/token",
     "apply/tool",
 ];
 /// What nothing pure may name.

@@ -11,6 +11,7 @@
 
 #[cfg(target_os = "linux")]
 mod abuse;
+mod access;
 mod answers;
 mod bad_input;
 mod calls;

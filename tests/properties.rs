@@ -9,11 +9,12 @@ use onex::log::sqlite::SqliteLog;
 use onex::model::{
     Actor, Asked, Band, CallError, CallErrorCode, Change, Ending, HostName, InvocationId, InvocationStatus, LeaseId,
     Lifecycle, NodeId, NodeName, NodePort, PortKey, PortProtocol, Process, RegistryId, RequestKey, RequesterId,
-    Sequence, ToolKey, ToolName, Transport, Transports, TrustState, Ttl, ValidatorId, Version,
+    Sequence, TokenHash, TokenId, ToolKey, ToolName, Transport, Transports, TrustState, Ttl, ValidatorId, Version,
 };
 use onex::registry::apply;
 use onex::registry::command::{
-    Allocate, Attest, Command, Found, Heartbeat, OfferedTool, Owner, Patch, Probe, Rebind, Register, Request, Wanted,
+    Allocate, Attest, Command, CreateToken, Found, Heartbeat, OfferedTool, Owner, Patch, Probe, Rebind, Register,
+    Request, Wanted,
 };
 use onex::registry::engine::{Error, recover};
 use onex::registry::pool::Rules;
@@ -39,6 +40,10 @@ struct Step {
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a run has some dozens of them")]
 enum Action {
+    Token {
+        token: u8,
+        revoked: bool,
+    },
     Register {
         name: usize,
         by_id: Option<usize>,
@@ -281,6 +286,7 @@ fn action() -> impl Strategy<Value = Action> {
         2 => (0..9usize, prop::option::of(0..3u8)).prop_map(|(lease, by)| Action::Release { lease, by }),
         2 => (0..9usize, 20_000..20_006u16).prop_map(|(lease, port)| Action::Rebind { lease, port }),
         1 => (2..5u32).prop_map(|process| Action::ProcessGone { process }),
+        1 => (0..4u8, any::<bool>()).prop_map(|(token, revoked)| Action::Token { token, revoked }),
         2 => Just(Action::Expire),
         1 => Just(Action::Grace),
         3 => (0..4_u8, 0..9_u8, 0..NAMES.len(), 0..3_usize)
@@ -399,6 +405,18 @@ impl Action {
                 lifecycle: lifecycle
                     .map(|at| [Lifecycle::Canary, Lifecycle::Validated, Lifecycle::Frozen][usize::from(at)]),
             }),
+            Action::Token { token, revoked: true } => {
+                Command::RevokeToken(TokenId(Uuid::from_u128(u128::from(*token))))
+            }
+            Action::Token { token, revoked: false } => Command::CreateToken(Box::new(CreateToken {
+                id: TokenId(Uuid::from_u128(u128::from(*token))),
+                name: format!("token_{}", token % 2),
+                hash: TokenHash([*token; 32]),
+                roles: vec!["viewer".to_owned()],
+                node: None,
+                expires_at: None,
+                created_by: "anonymous".to_owned(),
+            })),
             Action::Expire => Command::ExpireLapsed,
             Action::Grace => Command::GrantGrace { seconds: 3 },
             Action::Call { call, happened: 8, .. } => Command::EndInterrupted(call_id(*call)),

@@ -19,11 +19,13 @@ mod error;
 mod graph;
 mod inspect;
 mod json_schema;
+mod keygen;
 #[cfg(all(unix, feature = "mcp"))]
 mod mcp;
 #[cfg(unix)]
 mod node;
 mod output;
+mod policy;
 mod port;
 mod progress;
 mod proxy_invoke;
@@ -33,6 +35,7 @@ mod serve;
 mod server;
 mod sheet;
 mod table;
+mod token;
 mod tools;
 mod value;
 mod watch;
@@ -81,7 +84,13 @@ pub enum Command {
     /// Offer the tools of a Model Context Protocol server.
     #[cfg(all(unix, feature = "mcp"))]
     Mcp(mcp::Args),
-    /// Check the registry's history.
+    /// Make, list and revoke tokens.
+    Token(token::Args),
+    /// Show and check policies of who may do what.
+    Policy(policy::Args),
+    /// Draw a key that a node signs its registrations with.
+    Keygen(keygen::Args),
+    /// Show who did what, and check the registry's history.
     Audit(audit::Args),
     /// Check a running registry and its data directory, and say what is wrong.
     Doctor(doctor::Args),
@@ -131,6 +140,9 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         Command::Node(args) => node::run(args),
         #[cfg(all(unix, feature = "mcp"))]
         Command::Mcp(args) => mcp::run(args),
+        Command::Token(args) => server::block_on(token::run(args)),
+        Command::Policy(args) => policy::run(args),
+        Command::Keygen(args) => keygen::run(&args),
         Command::Audit(args) => audit::run(args).map_err(Error::from),
         Command::Doctor(args) => server::block_on(doctor::run(args)),
         Command::Schema => schema::run().map(|()| ExitCode::SUCCESS).map_err(Error::from),

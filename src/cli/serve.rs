@@ -41,6 +41,9 @@ pub struct Args {
     /// Listen at an address that others reach although everybody may do everything [env: ONEX_INSECURE]
     #[arg(long)]
     insecure: bool,
+    /// Ask everybody for a token; the first is written to admin.token in the data directory [env: ONEX_ACCESS_ENABLED]
+    #[arg(long)]
+    access: bool,
     /// Where to speak portserver: a path, @NAME, auto or off [env: ONEX_PORTS_PORTSERVER] [default: auto, which is @onex]
     #[arg(long, value_name = "ADDRESS")]
     portserver: Option<String>,
@@ -57,6 +60,7 @@ impl Args {
         config.log.level = self.log_level.unwrap_or(config.log.level);
         config.log.format = self.log_format.unwrap_or(config.log.format);
         config.insecure |= self.insecure;
+        config.access.enabled |= self.access;
         config.ports.portserver = self.portserver.clone().unwrap_or(config.ports.portserver);
         Ok(config)
     }
@@ -150,11 +154,7 @@ impl Logging {
 
 fn greet(config: &Config, app: &App) {
     let view = app.engine().views().current();
-    let access = if config.listen.ip().is_loopback() {
-        "everything is allowed; only this machine can reach it"
-    } else {
-        "EVERYTHING IS ALLOWED TO EVERYBODY WHO CAN REACH THIS ADDRESS (--insecure)"
-    };
+    let access = access(config, app);
     let lines = [
         format!("onex {} is ready", env!("CARGO_PKG_VERSION")),
         format!("  GraphQL  http://{0}/graphql (websocket: ws://{0}/graphql)", app.address()),
@@ -170,6 +170,26 @@ fn greet(config: &Config, app: &App) {
     ];
     // A closed stderr is no reason not to serve.
     let _ = writeln!(anstream::stderr().lock(), "{}", lines.join("\n"));
+}
+
+fn access(config: &Config, app: &App) -> String {
+    let tokens = app.engine().views().current().tokens.len();
+    if config.access.enabled {
+        let policy = match config.access.policy.as_os_str().is_empty() {
+            true => "the default policy".to_owned(),
+            false => format!("the policy {}", config.access.policy.display()),
+        };
+        let first = app.first_token().map(|path| format!("; the first, an admin's, is in {}", path.display()));
+        return format!("by {policy}; {tokens} tokens{}", first.unwrap_or_default());
+    }
+    let idle = match tokens {
+        0 => String::new(),
+        tokens => format!("; {tokens} tokens are asked for with --access"),
+    };
+    match config.listen.ip().is_loopback() {
+        true => format!("everything is allowed; only this machine can reach it{idle}"),
+        false => format!("EVERYTHING IS ALLOWED TO EVERYBODY WHO CAN REACH THIS ADDRESS (--insecure){idle}"),
+    }
 }
 
 fn ports(config: &Config, app: &App) -> String {

@@ -1,5 +1,6 @@
 //! What every command that asks a running registry shares.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::client::Client;
@@ -15,13 +16,36 @@ pub struct ServerArgs {
     /// The token that says who asks.
     #[arg(long, value_name = "TOKEN", env = "ONEX_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// A file that holds the token, and that its owner alone may read.
+    #[arg(long, value_name = "FILE", env = "ONEX_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
 }
 
 impl ServerArgs {
     /// A client of the registry. Connects to nothing yet.
     pub(super) fn client(&self) -> Result<Client, Error> {
-        Ok(Client::try_new(&self.server, self.token.clone())?)
+        let token = match (&self.token, &self.token_file) {
+            (Some(token), _) if !token.is_empty() => Some(token.clone()),
+            (_, Some(path)) => Some(read_token(path)?),
+            _ => None,
+        };
+        Ok(Client::try_new(&self.server, token)?)
     }
+}
+
+/// The token in a file; refused where others may read it, too.
+fn read_token(path: &Path) -> Result<String, Error> {
+    let unreadable = |source| Error::Read { path: path.to_owned(), source };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            let path = path.display();
+            return Err(Error::Usage(format!("others may read the token in {path}: chmod 600 {path}")));
+        }
+    }
+    Ok(std::fs::read_to_string(path).map_err(unreadable)?.trim().to_owned())
 }
 
 /// Runs a command to its end. One thread is enough for a program that mostly waits.

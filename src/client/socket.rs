@@ -95,8 +95,8 @@ impl Ended {
         let Some(frame) = frame else { return Self::silently() };
         let reason = frame.reason.to_string();
         match u16::from(frame.code) {
-            4401 => Self::NoEntry { code: "UNAUTHENTICATED", message: reason },
-            4403 => Self::NoEntry { code: "PERMISSION_DENIED", message: reason },
+            // A registry refuses an init, 4403, where it does not know who asks.
+            4401 | 4403 => Self::NoEntry { code: "UNAUTHENTICATED", message: reason },
             code => Self::Lost(Arc::new(Closed::Told { code, reason })),
         }
     }

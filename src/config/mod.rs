@@ -3,6 +3,7 @@
 //! A setting at `history.retain_days` in the file is the variable ONEX_HISTORY_RETAIN_DAYS. A name in the file that is
 //! no setting, and a value that cannot be, are refused with the place they came from.
 
+mod access;
 mod calls;
 mod history;
 mod http;
@@ -12,6 +13,7 @@ mod ports;
 mod registration;
 mod telemetry;
 
+pub use access::Access;
 pub use calls::{Calls, LeastTrust};
 pub use history::History;
 pub use http::Http;
@@ -57,6 +59,8 @@ pub struct Config {
     pub calls: Calls,
     /// What is told to a collector of traces.
     pub telemetry: Telemetry,
+    /// Who may do what.
+    pub access: Access,
 }
 
 impl Default for Config {
@@ -75,6 +79,7 @@ impl Default for Config {
             ports: Ports::default(),
             calls: Calls::default(),
             telemetry: Telemetry::default(),
+            access: Access::default(),
         }
     }
 }
@@ -163,6 +168,23 @@ const SETTINGS: &[(&str, &str)] = &[
         "telemetry.sampled_percent",
         "How many of a hundred traces that begin here are sent; of others, whoever began them decides.",
     ),
+    ("access.enabled", "Ask everybody who it is, and allow what the policy permits."),
+    ("access.policy", "A policy in Cedar (see onex policy show); empty: the default one. Read anew when it changes."),
+    (
+        "access.bootstrap_token_file",
+        "Where the first token is written where there is none; empty: admin.token in the data directory.",
+    ),
+    ("access.requests_per_second", "How many requests a second each principal may make; 0: as many as it likes."),
+    ("access.burst", "How many requests a principal may make at once; 0: as many as in a second."),
+    (
+        "access.jwt_keys",
+        "The keys of tokens that others sign: a JWK set, or a public key as PEM. Read anew when it changes.",
+    ),
+    ("access.jwt_issuer", "Who must have issued such tokens; empty: anybody who has a key."),
+    ("access.jwt_audience", "For whom such tokens must be; empty: only those count that name nobody."),
+    ("access.jwt_leeway_seconds", "How far the clocks of issuer and registry may be apart, in seconds."),
+    ("access.jwt_roles_claim", "The claim that has the roles, as text or a list; dots lead into objects."),
+    ("access.jwt_node_claim", "The claim that has the id of the node that such a token is bound to."),
 ];
 
 /// Why the settings cannot be used.
@@ -244,6 +266,7 @@ impl Config {
         self.ports.rules().map(drop).map_err(|(path, reason)| invalid(place(path), reason))?;
         self.limits.check().map_err(|(path, reason)| invalid(place(path), reason))?;
         self.telemetry.check().map_err(|(path, reason)| invalid(place(path), reason))?;
+        self.access.check().map_err(|(path, reason)| invalid(place(path), reason))?;
         self.calls.check().map_err(|(path, reason)| invalid(place(path), reason))
     }
 

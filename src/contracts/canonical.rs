@@ -16,6 +16,12 @@ pub fn canonical_hash(value: &Value) -> [u8; 32] {
     hasher.0.finalize().into()
 }
 
+/// A value's canonical JSON: what a contract's hash is of, and what its node signs.
+pub fn canonical_bytes(value: &Value) -> Vec<u8> {
+    // As above: the fallback is never used.
+    serde_json_canonicalizer::to_vec(value).unwrap_or_else(|_| value.to_string().into_bytes())
+}
+
 struct Hasher(Sha256);
 
 impl std::io::Write for Hasher {

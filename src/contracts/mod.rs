@@ -10,7 +10,7 @@ mod fields;
 mod parse;
 mod tools;
 
-pub use canonical::canonical_hash;
+pub use canonical::{canonical_bytes, canonical_hash};
 pub use document::read;
 pub use tools::{Spelling, ToolFields, define_tool};
 

@@ -236,7 +236,7 @@ impl DirectMutation {
         let root = self.plan.root.name();
         let done = match self.input {
             Input::Invoke(input) => invoke(services, caller, input).await,
-            Input::Complete(input) => complete(services, *input),
+            Input::Complete(input) => complete(services, caller, *input),
         };
         match done {
             Ok(invocation) => self.plan.fields.answer(root, &invocation),
@@ -256,9 +256,9 @@ pub struct DirectSubscription {
 
 impl DirectSubscription {
     /// Its answers.
-    pub(super) fn run(self, services: &Services) -> Result<Answers, ServerError> {
+    pub(super) fn run(self, services: &Services, caller: &Caller) -> Result<Answers, ServerError> {
         let DirectSubscription { plan, node, room, .. } = self;
-        let calls = listen(services, node, room).map_err(|error| placed(error, TOOL_CALLS, plan.at))?;
+        let calls = listen(services, caller, node, room).map_err(|error| placed(error, TOOL_CALLS, plan.at))?;
         Ok(Answers::of(calls.map(move |call| plan.fields.answer(TOOL_CALLS, &call))))
     }
 }

@@ -15,7 +15,7 @@ use super::observed::{Observed, Operations, Watched, answered, span_of};
 use super::reach::Pinned;
 use super::shared::{Runnable, Shared};
 use super::variables::InputTypes;
-use super::{Caller, Schema, Services, binding, builder, order, render};
+use super::{Caller, Schema, Services, binding, builder, guard, order, render};
 use crate::telemetry::Operation;
 use crate::telemetry::trace::TraceContext;
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute};
@@ -23,6 +23,8 @@ use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition};
 use async_graphql::{Error, Name, Pos, Positioned, Request, Response, ServerError, ValidationMode, Value, Variables};
 use futures_util::FutureExt;
+use futures_util::future::{self, Either};
+use futures_util::stream::{self, Stream, StreamExt};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde_json::json;
@@ -253,7 +255,7 @@ impl Documents {
         let caller = &*caller.within(trace);
         let span = span_of(&operation, caller);
         let (budget, reads) = (Budget::new(&self.limits), kind == Kind::Query);
-        let pinned = Pinned::new(self.services.views.current(), kept.merges_fields);
+        let pinned = Pinned::new(caller.seen(&self.services.views.current()), kept.merges_fields);
         let request = request.data(caller.clone()).data(pinned.clone()).data(budget.clone());
         // A defect in one field must not take the connection with it, nor what else runs on it.
         // Boxed: the library's future is of several kilobytes, and would be moved from hand to hand otherwise.
@@ -287,7 +289,7 @@ impl Documents {
             Some(subscription) => self.shared.subscribe(subscription, caller),
             None => Answers::of(futures_util::stream::empty()),
         };
-        answers.through(|answers| Watched::new(answers, &operation, caller))
+        answers.through(|answers| Watched::new(until_lapsed(answers, caller), &operation, caller))
     }
 
     /// What can be answered without the library; else nothing has been done, and `prepare` is asked. A document
@@ -329,8 +331,10 @@ impl Documents {
     /// Runs a subscription directly; answers what `subscribe` would, or why it cannot begin.
     pub fn watch(&self, direct: DirectSubscription, caller: &Caller) -> Result<Answers, ServerError> {
         let operation = direct.operation.clone();
-        match direct.run(&self.services) {
-            Ok(answers) => Ok(answers.through(|answers| Watched::new(answers, &operation, caller))),
+        match direct.run(&self.services, caller) {
+            Ok(answers) => {
+                Ok(answers.through(|answers| Watched::new(until_lapsed(answers, caller), &operation, caller)))
+            }
             Err(error) => {
                 self.observed.refused(caller, Some(&operation), std::slice::from_ref(&error));
                 Err(error)
@@ -346,6 +350,36 @@ fn variables_of(given: &Given<'_>) -> Result<Variables, Refused> {
     read.map_err(|error| {
         let error = ServerError::new(format!("variables cannot be read: {error}"), None);
         Refused::Syntax(coded(vec![error]))
+    })
+}
+
+/// The answers for as long as the caller is who it was; then why it no longer is.
+fn until_lapsed(answers: Answers, caller: &Caller) -> Answers {
+    if !caller.visitor.may_lapse() {
+        return answers;
+    }
+    answers.through(|answers| going_on_until(answers, caller))
+}
+
+fn going_on_until(answers: Answers, caller: &Caller) -> impl Stream<Item = Answer> + Send + use<> {
+    let lapsed = caller.visitor.clone().lapsed().boxed();
+    let visitor = caller.visitor.clone();
+    stream::unfold(Some((answers, lapsed)), move |under_way| {
+        let visitor = visitor.clone();
+        async move {
+            let (mut answers, mut lapsed) = under_way?;
+            let next = match future::select(&mut lapsed, answers.next()).await {
+                Either::Left((unknown, _)) => Err(unknown),
+                Either::Right((next, _)) => visitor.is_current().map(|()| next),
+            };
+            match next {
+                Ok(next) => next.map(|answer| (answer, Some((answers, lapsed)))),
+                Err(unknown) => {
+                    let error = guard::unknown(&unknown).into_server_error(async_graphql::Pos::default());
+                    Some((Answer::from(&Response::from_errors(vec![error])), None))
+                }
+            }
+        }
     })
 }
 

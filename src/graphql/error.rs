@@ -177,6 +177,16 @@ pub(super) fn refusal(refusal: &Refusal) -> Error {
         Refusal::ToolOfferedTwice { name, version } => {
             (ErrorCode::InvalidArgument, json!({ "tool": name, "version": version }))
         }
+        Refusal::SignatureMissing { node, name } => {
+            (ErrorCode::PermissionDenied, json!({ "nodeId": node.0, "name": name.as_str(), "field": "signature" }))
+        }
+        Refusal::KeyUnproven { name } => {
+            (ErrorCode::PermissionDenied, json!({ "name": name.as_str(), "field": "signature" }))
+        }
+        Refusal::TokenNotFound { token } => (ErrorCode::NotFound, json!({ "tokenId": token.0 })),
+        Refusal::TokenExpired { .. } => (ErrorCode::InvalidArgument, json!({ "field": "expiresAt" })),
+        Refusal::TokenKnown { token } => (ErrorCode::AlreadyExists, json!({ "tokenId": token.0 })),
+        Refusal::TooManyTokens { max } => (ErrorCode::QuotaExceeded, json!({ "max": max })),
         _ => port_refusal(refusal),
     };
     let mut error = refuse(code, refusal.to_string(), details);
@@ -251,7 +261,13 @@ fn port_refusal(refusal: &Refusal) -> (ErrorCode, serde_json::Value) {
         | Refusal::NameTaken { .. }
         | Refusal::NodeFrozen { .. }
         | Refusal::NeverLive { .. }
-        | Refusal::ToolOfferedTwice { .. } => (ErrorCode::Internal, json!({})),
+        | Refusal::ToolOfferedTwice { .. }
+        | Refusal::SignatureMissing { .. }
+        | Refusal::KeyUnproven { .. }
+        | Refusal::TokenNotFound { .. }
+        | Refusal::TokenExpired { .. }
+        | Refusal::TokenKnown { .. }
+        | Refusal::TooManyTokens { .. } => (ErrorCode::Internal, json!({})),
     }
 }
 

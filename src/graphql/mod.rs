@@ -10,6 +10,7 @@ mod binding;
 mod direct;
 mod documents;
 pub mod error;
+mod guard;
 mod limits;
 mod mutation;
 mod observed;
@@ -25,11 +26,13 @@ mod subscription;
 mod types;
 mod variables;
 
+pub use crate::access::Rights;
 pub use answer::{Answer, Answers, Given};
 pub use direct::{DirectMutation, DirectSubscription};
 pub use documents::{AtHand, Documents, Executable, Kind, Refused};
 pub use limits::Limits;
 
+use crate::access::Visitor;
 use crate::model::Actor;
 use crate::ports::Ports;
 use crate::proxy::Proxy;
@@ -94,12 +97,9 @@ pub struct Caller {
     pub via: Via,
     /// Where the caller stands in a trace, where it says so.
     pub trace: Option<TraceContext>,
+    /// What the caller may do and see.
+    pub visitor: Visitor,
 }
-
-/// What somebody may see and do, for comparing: callers of equal rights get equal answers to equal questions, so that
-/// one answer can serve them all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Rights(u64);
 
 impl Caller {
     /// The caller at the place in a trace that one of its requests names, where it names one.
@@ -108,12 +108,6 @@ impl Caller {
             Some(trace) => Cow::Owned(Caller { trace: Some(trace), ..self.clone() }),
             None => Cow::Borrowed(self),
         }
-    }
-
-    /// The caller's rights. Everybody's are the same while everything is allowed. Whatever changes what somebody may
-    /// see, be it a rule that is read anew, must give them other rights, or what was answered before is answered again.
-    pub fn rights(&self) -> Rights {
-        Rights(0)
     }
 }
 

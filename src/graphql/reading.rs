@@ -5,7 +5,7 @@ use super::View;
 use super::error::invalid;
 use super::limits::budget::{List, spend};
 use super::paging::{Connection, Page, PageArgs, total};
-use super::reach::{fixed, live, pinned};
+use super::reach::{asker, fixed, live, pinned};
 use super::render::Straight;
 use super::types::contract::{self, Contract, ContractBy, ContractCollision, ContractFilter};
 use super::types::graph::{DependencyGraph, GraphDirection};
@@ -15,7 +15,8 @@ use super::types::node::{self, Node, NodeBy, NodeFilter, NodeOrder};
 use super::types::registry::Registry;
 use super::types::tool::{self, Tool, ToolFilter};
 use super::types::topic::{Topic, TopicFilter};
-use crate::model::{InvocationId, LeaseId, TopicName};
+use crate::access::Resource;
+use crate::model::{HostName, InvocationId, LeaseId, RequesterId, TopicName};
 use crate::registry::graph;
 use async_graphql::{Context, Object, Result};
 use uuid::Uuid;
@@ -127,7 +128,10 @@ impl Reading {
     /// The bands of numbers that are leased, by host and transport, and how full they are.
     async fn port_pools(&self, ctx: &Context<'_>) -> Result<List<PortPool>> {
         let pools = live(ctx)?.ports.pools(&*self.view(ctx)?);
-        Ok(pools.into_iter().map(PortPool::from).collect())
+        let visitor = &asker(ctx)?.visitor;
+        let is_shown = |host: &HostName| visitor.reads(&Resource::of_pool(host, RequesterId(Uuid::nil()), None));
+        let shown = pools.into_iter().filter(|(pool, _)| visitor.reads_all() || is_shown(&pool.host));
+        Ok(shown.map(PortPool::from).collect())
     }
 
     /// One call of a tool; null where there is none, or it is no longer remembered. The last 10,000 that have ended are.
@@ -153,7 +157,7 @@ impl Reading {
         // What is not in the log yet belongs to no earlier state.
         let proxy = self.view.is_none().then_some(&live(ctx)?.proxy);
         let proxy = proxy.map(|proxy| &**proxy);
-        invocation::list(&self.view(ctx)?, proxy, filter.unwrap_or_default(), &args).map(Straight)
+        invocation::list(&self.view(ctx)?, proxy, asker(ctx)?, filter.unwrap_or_default(), &args).map(Straight)
     }
 
     /// One contract by content, or by name and version; null where there is none.

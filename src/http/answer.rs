@@ -58,11 +58,19 @@ impl Media {
 
     /// A caller that may not ask.
     pub(super) fn denied(self, denied: Denied) -> Response {
-        let status = match (denied.code, denied.retry_after) {
-            (_, Some(_)) => StatusCode::TOO_MANY_REQUESTS,
-            _ => StatusCode::FORBIDDEN,
+        let (status, name, value) = match (denied.code, denied.retry_after) {
+            (_, Some(wait)) => {
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                (StatusCode::TOO_MANY_REQUESTS, header::RETRY_AFTER, HeaderValue::from(seconds))
+            }
+            (ErrorCode::Unauthenticated, None) => {
+                (StatusCode::UNAUTHORIZED, header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+            }
+            _ => return self.errors(StatusCode::FORBIDDEN, &[denied.into_error()]),
         };
-        self.errors(status, &[denied.into_error()])
+        let mut response = self.errors(status, &[denied.into_error()]);
+        response.headers_mut().insert(name, value);
+        response
     }
 
     /// A GraphQL request that was not run.

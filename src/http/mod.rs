@@ -12,6 +12,7 @@ mod websocket;
 
 pub use operations::{NotReady, Operations};
 
+use crate::access::Access;
 use crate::graphql::Documents;
 use crate::graphql::error::ErrorCode;
 use crate::telemetry::Metrics;
@@ -51,6 +52,8 @@ impl Default for Limits {
 
 /// What the routes work with.
 pub struct Parts {
+    /// Who may ask.
+    pub access: Arc<Access>,
     /// Takes requests from text to answer.
     pub documents: Arc<Documents>,
     /// What the transports allow.

@@ -44,6 +44,8 @@ pub struct Filter {
     pub lease: Option<LeaseId>,
     /// Only of this undertaking.
     pub correlation_id: Option<String>,
+    /// Only what this principal did. No index helps with this: it looks at everything that else matches.
+    pub actor: Option<String>,
     /// Made at this instant or later.
     pub since: Option<Time>,
     /// Made before this instant.
@@ -199,6 +201,7 @@ impl Filter {
             && self.tool.as_ref().is_none_or(|tool| change.tool().is_some_and(|name| name.as_str() == tool))
             && self.lease.is_none_or(|lease| change.lease() == Some(lease))
             && self.correlation_id.as_ref().is_none_or(|id| origin.correlation_id.as_ref() == Some(id))
+            && self.actor.as_ref().is_none_or(|actor| origin.actor.principal == *actor)
             && self.since.is_none_or(|since| origin.time >= since)
             && self.until.is_none_or(|until| origin.time < until)
     }

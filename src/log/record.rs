@@ -7,12 +7,12 @@
 
 use crate::model::{
     Actor, Asked, Attempt, Band, CallError, CallErrorCode, CallStats, Capabilities, Change, CollisionKey, Contract,
-    ContractField, ContractName, Declared, DefinitionHash, Dependency, DependencyKind, Durations, EndCause, Ending,
-    ExecutionMode, HostName, Invocation, InvocationId, InvocationStatus, LastCall, Lease, LeaseEnd, LeaseId,
-    LeaseTerms, Lifecycle, Node, NodeId, NodeKind, NodeName, NodePort, NodeSelection, NodeStatus, Offer, OfferSource,
-    Origin, PortKey, PortProtocol, Process, Quarantine, RequestKey, RequesterId, Sequence, TemplateVersion, Thing,
-    Time, Tool, ToolDefinition, ToolKey, ToolName, ToolTransport, TopicName, Transport, Transports, Trust, TrustState,
-    Ttl, ValidatorId, Verdict, Version,
+    ContractField, ContractName, Declared, DefinitionHash, Denial, Dependency, DependencyKind, Durations, EndCause,
+    Ending, ExecutionMode, HostName, Invocation, InvocationId, InvocationStatus, LastCall, Lease, LeaseEnd, LeaseId,
+    LeaseTerms, Lifecycle, Node, NodeId, NodeKey, NodeKind, NodeName, NodePort, NodeSelection, NodeStatus, Offer,
+    OfferSource, Origin, PortKey, PortProtocol, Process, Quarantine, RequestKey, RequesterId, Sequence,
+    TemplateVersion, Thing, Time, Token, TokenHash, TokenId, Tool, ToolDefinition, ToolKey, ToolName, ToolTransport,
+    TopicName, Transport, Transports, Trust, TrustState, Ttl, ValidatorId, Verdict, Version,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -194,6 +194,10 @@ fn invalid(what: &str, error: impl std::fmt::Display) -> Malformed {
 wrapped! {
     Uuid as NodeId: |id| id.0, |id| Ok(NodeId(id));
     Uuid as ValidatorId: |id| id.0, |id| Ok(ValidatorId(id));
+    Uuid as TokenId: |id| id.0, |id| Ok(TokenId(id));
+    String as TokenHash: |hash| DefinitionHash(hash.0).to_string(),
+        |text| text.parse::<DefinitionHash>().map(|hash| TokenHash(hash.0)).map_err(|e| invalid("hash:", e));
+    String as NodeKey: |key| key.to_string(), |text| text.parse().map_err(|e| invalid("a key:", e));
     Uuid as LeaseId: |id| id.0, |id| Ok(LeaseId(id));
     Uuid as InvocationId: |id| id.0, |id| Ok(InvocationId(id));
     String as Arc<str>: |text| text.as_ref().to_owned(), |text| Ok(text.into());
@@ -320,7 +324,7 @@ twin_structs! {
         capabilities: StoredCapabilities;
         version: Option<String>, description: Option<String>, tags: Vec<String>, namespace: Option<String>,
         host: Option<String>, inbound: Vec<StoredPort>, outbound: Vec<StoredPort>, owned_by_agent: Option<String>,
-        subscribed_by_agents: Vec<String>, contract: Option<String>
+        subscribed_by_agents: Vec<String>, contract: Option<String>, public_key: Option<String>
     }
     StoredVerdict of Verdict { validator: Uuid, state: StoredTrustState, score: f64, at: i64; failure_modes: Vec<String> }
     StoredTrust of Trust { lifecycle: StoredLifecycle; verdicts: Vec<StoredVerdict> }
@@ -353,6 +357,13 @@ twin_structs! {
         id: Uuid, terms: StoredTerms, allocated_at: i64;
         node: Option<Uuid>, ttl: Option<u32>, expires_at: Option<i64>, grace_until: Option<i64>,
         last_heartbeat_at: Option<i64>, renewals: u32, end: Option<StoredEnd>
+    }
+    StoredToken of Token {
+        id: Uuid, name: String, hash: String, created_at: i64, created_by: String;
+        roles: Vec<String>, node: Option<Uuid>, expires_at: Option<i64>
+    }
+    StoredDenial of Denial {
+        action: String, resource: String, reason: String, count: u32, first_at: i64, last_at: i64;
     }
     StoredCallError of CallError {
         code: StoredCallErrorCode, kind: String, message: String; details: Option<Value>, retryable: bool
@@ -502,6 +513,15 @@ impl Twin<Box<Offer>> for StoredOffer {
     }
 }
 
+impl Twin<Box<Denial>> for StoredDenial {
+    fn store(model: &Box<Denial>) -> Self {
+        Twin::<Denial>::store(model)
+    }
+    fn load(self) -> Result<Box<Denial>, Malformed> {
+        Twin::<Denial>::load(self).map(Box::new)
+    }
+}
+
 twin_change! {
     ContractRegistered { contract: StoredContract; }
     NodeRegistered { node: Uuid, declared: StoredDeclared, status: StoredStatus; ttl: Option<u32> }
@@ -532,6 +552,9 @@ twin_change! {
     CallRejected { call: Uuid, tool: String, error: StoredCallError, at: i64; }
     CallEnded { call: Uuid, tool: StoredToolKey, node: Uuid, ending: StoredEnding; }
     CallAnsweredLate { call: Uuid, tool: StoredToolKey, node: Uuid, attempt: u32, at: i64; failed: bool }
+    TokenCreated { token: StoredToken; }
+    TokenRevoked { token: Uuid, name: String; node: Option<Uuid> }
+    AccessDenied { denial: StoredDenial; node: Option<Uuid> }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -547,6 +570,7 @@ enum StoredThing {
     Invocation(StoredInvocation, u64),
     ToolCalls(StoredToolKey, StoredCalls),
     NodeCalls(Uuid, StoredCalls),
+    Token(StoredToken),
 }
 
 impl Twin<Thing> for StoredThing {
@@ -564,6 +588,7 @@ impl Twin<Thing> for StoredThing {
             Thing::Invocation(call, place) => Self::Invocation(Twin::store(call), Twin::store(place)),
             Thing::ToolCalls(tool, calls) => Self::ToolCalls(Twin::store(tool), Twin::store(calls)),
             Thing::NodeCalls(node, calls) => Self::NodeCalls(Twin::store(node), Twin::store(calls)),
+            Thing::Token(token) => Self::Token(Twin::store(token)),
         }
     }
     fn load(self) -> Result<Thing, Malformed> {
@@ -580,6 +605,7 @@ impl Twin<Thing> for StoredThing {
             Self::Invocation(call, place) => Thing::Invocation(call.load()?, place.load()?),
             Self::ToolCalls(tool, calls) => Thing::ToolCalls(tool.load()?, calls.load()?),
             Self::NodeCalls(node, calls) => Thing::NodeCalls(node.load()?, calls.load()?),
+            Self::Token(token) => Thing::Token(token.load()?),
         })
     }
 }

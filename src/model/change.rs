@@ -1,10 +1,10 @@
 //! A change: one entry of the registry's log, and all that the state is made of.
 
 use super::{
-    Actor, Asked, CallError, CallStats, Contract, ContractHash, ContractName, Declared, DefinitionHash, EndCause,
-    Ending, HostName, Invocation, InvocationId, InvocationStatus, Lease, LeaseId, LeaseStatus, LeaseTerms, Lifecycle,
-    Node, NodeId, NodeStatus, Offer, PortKey, Quarantine, Sequence, Time, Tool, ToolKey, ToolName, Transports, Ttl,
-    Verdict, Version,
+    Actor, Asked, CallError, CallStats, Contract, ContractHash, ContractName, Declared, DefinitionHash, Denial,
+    EndCause, Ending, HostName, Invocation, InvocationId, InvocationStatus, Lease, LeaseId, LeaseStatus, LeaseTerms,
+    Lifecycle, Node, NodeId, NodeStatus, Offer, PortKey, Quarantine, Sequence, Time, Token, TokenId, Tool, ToolKey,
+    ToolName, Transports, Ttl, Verdict, Version,
 };
 use std::sync::Arc;
 
@@ -236,6 +236,27 @@ pub enum Change {
         /// When.
         at: Time,
     },
+    /// A token was made.
+    TokenCreated {
+        /// The token, without its secret.
+        token: Arc<Token>,
+    },
+    /// A token counts no longer.
+    TokenRevoked {
+        /// The token.
+        token: TokenId,
+        /// The principal that it was of.
+        name: String,
+        /// The only node that it could act for, where it was bound to one.
+        node: Option<NodeId>,
+    },
+    /// Somebody was refused what it asked for.
+    AccessDenied {
+        /// What, why and how often. Who is the change's actor.
+        denial: Box<Denial>,
+        /// The node that it was about, where it was about one.
+        node: Option<NodeId>,
+    },
 }
 
 /// One name and version under which two nodes say different things.
@@ -276,6 +297,8 @@ impl Change {
             Change::PortAttached { node, .. } => Some(*node),
             Change::CallInvoked { asked, .. } => asked.node,
             Change::CallRejected { .. } => None,
+            Change::TokenCreated { token } => token.node,
+            Change::TokenRevoked { node, .. } | Change::AccessDenied { node, .. } => *node,
             Change::CallAccepted { node, .. }
             | Change::CallEnded { node, .. }
             | Change::CallAnsweredLate { node, .. } => Some(*node),
@@ -367,6 +390,9 @@ impl Change {
             },
             Change::CallAnsweredLate { failed: false, .. } => EventKind::ToolProxyResult,
             Change::CallAnsweredLate { failed: true, .. } => EventKind::ToolProxyError,
+            Change::TokenCreated { .. } => EventKind::TokenCreated,
+            Change::TokenRevoked { .. } => EventKind::TokenRevoked,
+            Change::AccessDenied { .. } => EventKind::AccessDenied,
         })
     }
 }
@@ -389,6 +415,10 @@ macro_rules! event_kinds {
                 EventKind::ToolProxyError,
                 EventKind::ToolProxyTimeout,
             ];
+
+            /// The kinds that say who may ask, and who was refused.
+            pub const OF_ACCESS: &[EventKind] =
+                &[EventKind::TokenCreated, EventKind::TokenRevoked, EventKind::AccessDenied];
 
             /// Every kind.
             pub const ALL: &[EventKind] = &[$(EventKind::$name,)*];
@@ -454,6 +484,12 @@ event_kinds! {
     ToolProxyError = "TOOL_PROXY_ERROR",
     /// A call got no answer in time.
     ToolProxyTimeout = "TOOL_PROXY_TIMEOUT",
+    /// A token was made.
+    TokenCreated = "TOKEN_CREATED",
+    /// A token counts no longer.
+    TokenRevoked = "TOKEN_REVOKED",
+    /// Somebody was refused what it asked for.
+    AccessDenied = "ACCESS_DENIED",
 }
 
 /// Who asked for a command's changes, when, and in what connection.
@@ -513,4 +549,6 @@ pub enum Thing {
     ToolCalls(ToolKey, Arc<CallStats>),
     /// What the calls that a node took add up to.
     NodeCalls(NodeId, Arc<CallStats>),
+    /// A token that has not been revoked.
+    Token(Arc<Token>),
 }

@@ -41,6 +41,8 @@ uuid_ids! {
     EventId;
     /// One call of a tool.
     InvocationId;
+    /// One token.
+    TokenId;
 }
 
 impl InvocationId {

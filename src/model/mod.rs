@@ -4,6 +4,7 @@
 //! room of this house. The log, GraphQL and the command line each have twins of these types, so a
 //! rename here changes nothing on disk or in the schema.
 
+mod access;
 mod change;
 mod contract;
 mod id;
@@ -16,14 +17,15 @@ mod time;
 mod tool;
 mod trust;
 
+pub use access::{Denial, InvalidPrincipal, NodeKey, PRINCIPAL_LEN_MAX, Token, TokenHash, check_principal};
 pub use change::{Change, CollisionKey, ContentHash, Entry, EventKind, Origin, Thing};
 pub use contract::{
     Contract, ContractField, Dependency, DependencyKind, FIELD_DEPTH_MAX, JSON_DEPTH_MAX, LIST_LEN_MAX, TEXT_LEN_MAX,
     nests_too_deep,
 };
 pub use id::{
-    ContractHash, DefinitionHash, EventId, InvocationId, LeaseId, NodeId, RegistryId, RequesterId, Sequence, ToolId,
-    ValidatorId,
+    ContractHash, DefinitionHash, EventId, InvocationId, LeaseId, NodeId, RegistryId, RequesterId, Sequence, TokenId,
+    ToolId, ValidatorId,
 };
 pub use invocation::{
     Asked, Attempt, CallError, CallErrorCode, CallStats, Durations, Ending, Invocation, InvocationStatus, LastCall,
@@ -57,6 +59,11 @@ impl Actor {
     /// The registry itself: its keeper expires what has lapsed.
     pub fn registry() -> Self {
         Actor { principal: "registry".to_owned(), address: None }
+    }
+
+    /// Whoever works on the data directory itself, on the registry's own machine.
+    pub fn operator() -> Self {
+        Actor { principal: "operator".to_owned(), address: None }
     }
 
     /// A caller that showed no identity.

@@ -1,6 +1,8 @@
 //! A node: a program that offers tools or takes part in event flow.
 
-use super::{ContractHash, LeaseId, NodeId, NodeName, PortProtocol, Time, ToolKey, TopicName, Trust, Ttl, Version};
+use super::{
+    ContractHash, LeaseId, NodeId, NodeKey, NodeName, PortProtocol, Time, ToolKey, TopicName, Trust, Ttl, Version,
+};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -137,6 +139,8 @@ pub struct Declared {
     pub subscribed_by_agents: Vec<String>,
     /// The contract it keeps, by content; `None` where it was registered without one.
     pub contract: Option<ContractHash>,
+    /// The key that its registrations are signed with, where it has one.
+    pub public_key: Option<NodeKey>,
 }
 
 /// A node as the registry knows it.

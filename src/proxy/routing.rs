@@ -31,6 +31,9 @@ impl Core {
 
     /// The tool that a call means, and what it is checked against.
     pub(super) fn find_tool(&self, state: &State, wanted: &Wanted) -> Option<Found> {
+        if wanted.unknown {
+            return None;
+        }
         let find = |trust| {
             let fits = |tool: &Tool| has_trusted(state, tool, trust);
             state.tool_wanted(&wanted.tool, wanted.version.as_ref(), fits)

@@ -74,6 +74,8 @@ pub struct Wanted {
     pub request: Option<RequestKey>,
     /// Whether the caller waits for the end.
     pub waits: bool,
+    /// Whether the caller may not know of the tool: then it is not there.
+    pub unknown: bool,
 }
 
 /// What came of asking for a call.
@@ -382,6 +384,17 @@ impl Proxy {
     pub fn seen(&self, id: InvocationId, state: &State, principal: &str) -> Option<Seen> {
         let seen = self.seen_in(id, state, false)?;
         Some(seen.shown_to(principal))
+    }
+
+    /// The provider that knows a call by this id: that of the attempt which the id names.
+    pub fn provider_of(&self, id: InvocationId, state: &State) -> Option<NodeId> {
+        let of = |invocation: &Invocation, number| {
+            invocation.attempts.iter().find(|attempt| attempt.number == number).map(|attempt| attempt.node)
+        };
+        match self.core.find(id) {
+            Some(call) => of(&call.seen().invocation, call.attempt_of(id)),
+            None => state.calls.attempt(id).and_then(|(call, number)| of(call, number)),
+        }
     }
 
     fn seen_in(&self, id: InvocationId, state: &State, is_stored: bool) -> Option<Seen> {

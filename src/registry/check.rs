@@ -127,6 +127,7 @@ impl State {
             collisions,
             leases,
             calls,
+            tokens,
             node_names,
             nodes_by_registration,
             nodes_by_last_seen,
@@ -139,7 +140,8 @@ impl State {
             tool_dependents,
             agents,
             node_words,
-            tool_words
+            tool_words,
+            token_hashes
         );
         Ok(())
     }

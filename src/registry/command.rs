@@ -6,8 +6,8 @@
 use super::pool::Rules;
 use crate::model::{
     Actor, Band, Capabilities, Change, Contract, ExecutionMode, HostName, InvocationId, LeaseId, Lifecycle, NodeId,
-    NodeKind, NodeName, NodePort, PortKey, PortProtocol, Process, RequestKey, RequesterId, Time, ToolDefinition,
-    ToolName, ToolTransport, TopicName, Transports, TrustState, Ttl, ValidatorId, Version,
+    NodeKey, NodeKind, NodeName, NodePort, PortKey, PortProtocol, Process, RequestKey, RequesterId, Time, TokenHash,
+    TokenId, ToolDefinition, ToolName, ToolTransport, TopicName, Transports, TrustState, Ttl, ValidatorId, Version,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -63,6 +63,10 @@ pub enum Command {
     Record(Vec<Change>),
     /// The registry was down: a call that was under way then ends.
     EndInterrupted(InvocationId),
+    /// Make a token.
+    CreateToken(Box<CreateToken>),
+    /// Let a token count no longer.
+    RevokeToken(TokenId),
     /// These processes are gone: what they held is free.
     ProcessesGone(Vec<Process>),
     /// Take for gone what has lapsed by now.
@@ -150,6 +154,12 @@ pub struct Register {
     pub owned_by_agent: Patch<String>,
     /// The agents that follow what it does, by name.
     pub subscribed_by_agents: Patch<Vec<String>>,
+    /// The key that it signs with from now on.
+    pub public_key: Option<NodeKey>,
+    /// The keys, of those that matter here, whose signature of the contract was found right.
+    pub signed_by: Vec<NodeKey>,
+    /// Whether the caller may say anything of any node: then no signature of an earlier key is needed.
+    pub overrules_key: bool,
 }
 
 impl Register {
@@ -177,6 +187,9 @@ impl Register {
             capabilities: Patch::Keep,
             owned_by_agent: Patch::Keep,
             subscribed_by_agents: Patch::Keep,
+            public_key: None,
+            signed_by: Vec::new(),
+            overrules_key: false,
         }
     }
 }
@@ -331,6 +344,25 @@ pub struct Rebind {
     pub wanted: Wanted,
     /// What the configuration says.
     pub rules: Arc<Rules>,
+}
+
+/// A token that is to be made.
+#[derive(Clone, Debug)]
+pub struct CreateToken {
+    /// The id that it gets.
+    pub id: TokenId,
+    /// The principal that it is of.
+    pub name: String,
+    /// Of its secret.
+    pub hash: TokenHash,
+    /// Each once.
+    pub roles: Vec<String>,
+    /// The only node that it may act for.
+    pub node: Option<NodeId>,
+    /// From when on it counts no longer.
+    pub expires_at: Option<Time>,
+    /// The principal that makes it.
+    pub created_by: String,
 }
 
 /// A validator's word on a node.

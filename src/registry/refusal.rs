@@ -1,7 +1,7 @@
 //! A refusal: `decide`'s other normal answer. Nothing changed.
 
 use super::pool::{Because, Shortage};
-use crate::model::{Band, EndCause, HostName, LeaseId, NodeId, NodeName, RequesterId, Time, Transports};
+use crate::model::{Band, EndCause, HostName, LeaseId, NodeId, NodeName, RequesterId, Time, TokenId, Transports};
 
 /// Why a command was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +46,47 @@ pub enum Refusal {
         name: String,
         /// Its version.
         version: String,
+    },
+    /// A node that has a key signs what it says of itself.
+    #[error(
+        "node {name} ({node}) has a key, and this registration is not signed by it: sign the contract with that key, or \
+         let an admin register it"
+    )]
+    SignatureMissing {
+        /// The node.
+        node: NodeId,
+        /// Its name.
+        name: NodeName,
+    },
+    /// Whoever names a key shows that it has it.
+    #[error("node {name} names a key, and the registration is not signed by it: sign the contract with that key")]
+    KeyUnproven {
+        /// The node's name.
+        name: NodeName,
+    },
+    /// No token has this id.
+    #[error("no token has the id {token}: it was revoked, or never made; see onex token list")]
+    TokenNotFound {
+        /// The id.
+        token: TokenId,
+    },
+    /// A token that would never count.
+    #[error("the token {name} would expire before it is made: give a later instant")]
+    TokenExpired {
+        /// The principal.
+        name: String,
+    },
+    /// An id or secret was drawn twice.
+    #[error("the token {token} is known already: ask again")]
+    TokenKnown {
+        /// The id.
+        token: TokenId,
+    },
+    /// There are as many as there may be.
+    #[error("there are {max} tokens, which is the most: revoke those that are not used")]
+    TooManyTokens {
+        /// How many.
+        max: usize,
     },
     /// A number cannot be had.
     #[error("port {port} ({transports}) on {host} cannot be leased: {because}")]

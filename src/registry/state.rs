@@ -1,15 +1,15 @@
 //! The state: what the log adds up to, in collections that share structure between versions.
 //!
-//! Everything below `nodes`, `tools`, `contracts`, `collisions`, `leases` and `calls` is an index that could be computed
-//! from these; [`State::check`] does so and compares.
+//! Everything below `nodes`, `tools`, `contracts`, `collisions`, `leases`, `calls` and `tokens` is an index that could be
+//! computed from these; [`State::check`] does so and compares.
 
 use super::calls::Calls;
 use super::leases::Leases;
 use super::words::Words;
 use crate::model::{
     CollisionKey, ContentHash, Contract, ContractHash, ContractName, DependencyKind, LeaseId, Node, NodeId, NodeName,
-    NodeStatus, Offer, Sequence, Thing, Time, Tool, ToolDefinition, ToolId, ToolKey, ToolName, TopicName, Version,
-    VersionWanted,
+    NodeStatus, Offer, Sequence, Thing, Time, Token, TokenHash, TokenId, Tool, ToolDefinition, ToolId, ToolKey,
+    ToolName, TopicName, Version, VersionWanted,
 };
 use imbl::{HashMap, OrdMap, OrdSet};
 use std::sync::Arc;
@@ -83,6 +83,8 @@ pub struct State {
     pub leases: Leases,
     /// Calls of tools: those under way, the last that ended, and what they add up to.
     pub calls: Calls,
+    /// Tokens that have not been revoked; those that have expired are among them.
+    pub tokens: OrdMap<TokenId, Arc<Token>>,
 
     /// Nodes by name.
     pub node_names: OrdMap<NodeName, NodeId>,
@@ -110,6 +112,8 @@ pub struct State {
     pub node_words: Words,
     /// Words of tools, by tool id.
     pub tool_words: Words,
+    /// Tokens by the hashes of their secrets.
+    pub token_hashes: HashMap<TokenHash, TokenId>,
 }
 
 impl State {
@@ -170,6 +174,11 @@ impl State {
         sound.rev().max_by_key(rank).map_or_else(|| tool.definition(), |offer| &offer.definition)
     }
 
+    /// The token of this secret's hash.
+    pub fn token_of(&self, hash: &TokenHash) -> Option<&Arc<Token>> {
+        self.token_hashes.get(hash).and_then(|id| self.tokens.get(id))
+    }
+
     /// How many nodes have this status.
     pub fn count_of(&self, status: NodeStatus) -> usize {
         self.status_counts[status as usize]
@@ -214,7 +223,9 @@ impl State {
         let nodes = self.nodes.values().map(|node| Thing::Node(node.clone()));
         let tools = self.tools.values().map(|tool| Thing::Tool(tool.clone()));
         let collisions = self.collisions.iter().map(|(key, since)| Thing::Collision(key.clone(), *since));
-        contracts.chain(nodes).chain(tools).chain(collisions).chain(self.leases.things()).chain(self.calls.things())
+        let tokens = self.tokens.values().map(|token| Thing::Token(token.clone()));
+        let first = contracts.chain(nodes).chain(tools).chain(collisions);
+        first.chain(self.leases.things()).chain(self.calls.things()).chain(tokens)
     }
 
     /// Adds a contract's topics and dependencies for a node that keeps it.

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use ed25519_dalek::SigningKey;
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use crate::client::{self, Client};
 
 use super::error::Error;
+use super::keygen;
 use super::output::{self, Format};
 use super::progress;
 use super::server::ServerArgs;
@@ -38,6 +40,9 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", requires = "live",
         value_parser = clap::value_parser!(u32).range(1..=i64::from(i32::MAX)))]
     ttl: Option<u32>,
+    /// The node's own key, as "onex keygen" writes it: the registration is signed by it.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
     /// Show also the files that changed nothing.
     #[arg(long, short)]
     verbose: bool,
@@ -94,8 +99,9 @@ struct Node {
 /// Registers the files, shows what came of each, and fails where any was refused.
 pub(super) async fn run(args: Args) -> Result<ExitCode, Error> {
     let client = args.server.client()?;
+    let key = args.key.as_deref().map(keygen::read).transpose()?;
     let files = files::collect(&args.paths)?;
-    let rows = register_all(&client, &args, &files).await?;
+    let rows = register_all(&client, &args, key.as_ref(), &files).await?;
     match args.format {
         Format::Table => {
             let table = table(&rows, args.verbose);
@@ -112,10 +118,16 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Error> {
 
 /// Sends the files, several at once, and gives their rows in the files' order. A file that is refused does not stop the
 /// others; a registry that is gone does.
-async fn register_all(client: &Client, args: &Args, files: &[PathBuf]) -> Result<Vec<Row>, Error> {
+async fn register_all(
+    client: &Client,
+    args: &Args,
+    key: Option<&SigningKey>,
+    files: &[PathBuf],
+) -> Result<Vec<Row>, Error> {
     let progress = progress::bar("registering", files.len());
     let input = json!({"declareOnly": !args.live, "ttlSeconds": args.ttl});
-    let mut answers = stream::iter(files).map(|file| register(client, file, input.clone())).buffered(args.jobs.get());
+    let mut answers =
+        stream::iter(files).map(|file| register(client, file, key, input.clone())).buffered(args.jobs.get());
     let mut rows = Vec::new();
     while let Some(row) = answers.next().await {
         match row {
@@ -135,11 +147,20 @@ async fn register_all(client: &Client, args: &Args, files: &[PathBuf]) -> Result
 }
 
 /// Registers one file. Its own faults are in the row; an error is one that every other file would meet too.
-async fn register(client: &Client, file: &Path, mut input: Value) -> Result<Row, client::Error> {
+async fn register(
+    client: &Client,
+    file: &Path,
+    key: Option<&SigningKey>,
+    mut input: Value,
+) -> Result<Row, client::Error> {
     let contract = match files::read(file) {
         Ok(contract) => contract,
         Err(reason) => return Ok(Row::refused(file, None, reason)),
     };
+    if let Some(key) = key {
+        input["publicKey"] = keygen::public(key).into();
+        input["signature"] = keygen::sign(key, &contract).into();
+    }
     input["contract"] = contract.into();
     match client.query::<Answer>(MUTATION, json!({"input": input})).await {
         Ok(answer) => Ok(Row::done(file, answer.register)),

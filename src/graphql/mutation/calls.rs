@@ -1,17 +1,19 @@
 //! Tools are called, and calls answered.
 
 use super::super::reach::{asker, live};
-use super::super::types::invocation::Invocation;
+use super::super::types::invocation::{Invocation, is_shown};
 use super::super::types::invoke::{
     CompleteInvocationInput, InvocationRefInput, ProgressInvocationInput, ProxyInvokeBatchInput, ProxyInvokeInput,
 };
 use super::super::{Caller, Services, error};
 use super::correlation_id;
+use crate::access::{Action, Kind, Resource};
 use crate::model::nests_too_deep;
 use crate::model::{InvocationId, InvocationStatus, JSON_DEPTH_MAX};
-use crate::proxy::{Asking, Seen};
+use crate::proxy::{self, Asking, Seen, Wanted};
 use crate::telemetry::trace::onward;
 use async_graphql::{Context, Object, Result, SimpleObject};
+use serde_json::json;
 
 /// Tools are called, and calls answered.
 #[derive(Default)]
@@ -39,10 +41,13 @@ impl CallMutation {
     ) -> Result<BatchInvocation> {
         let (services, caller) = (live(ctx)?, asker(ctx)?);
         let (calls, parallel, stops_on_error) = input.read(services.proxy.rules().timeout_ms_max)?;
-        let calls = calls.into_iter().map(|(named, wanted)| Ok((asking(caller, named)?, wanted)));
+        let calls = calls.into_iter().map(|(named, mut wanted)| {
+            permit_invoke(services, caller, &mut wanted)?;
+            Ok((asking(caller, named)?, wanted))
+        });
         let calls = calls.collect::<Result<Vec<_>>>()?;
         let seen = services.proxy.invoke_all(calls, parallel, stops_on_error).await;
-        Ok(BatchInvocation::new(services, seen))
+        Ok(BatchInvocation::new(services, caller, seen))
     }
 
     /// Take a call back: its provider is told, and what it still answers is discarded. A call that has ended stays as
@@ -53,8 +58,10 @@ impl CallMutation {
         #[graphql(desc = "Which call.")] input: InvocationRefInput,
     ) -> Result<Invocation> {
         let (services, caller) = (live(ctx)?, asker(ctx)?);
+        permit_cancel(services, caller, input.id())?;
         let seen = services.proxy.cancel(input.id()).map_err(error::proxy)?;
-        Ok(Invocation::new(services.views.current(), seen.shown_to(&caller.actor.principal)))
+        let view = caller.seen(&services.views.current());
+        Ok(Invocation::new(view, seen.shown_to(&caller.actor.principal)))
     }
 
     /// A provider gives a part of its answer. Where nobody waits for it any more, the answer's status says so.
@@ -63,12 +70,13 @@ impl CallMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which call, and the part.")] input: ProgressInvocationInput,
     ) -> Result<Invocation> {
-        let services = live(ctx)?;
+        let (services, caller) = (live(ctx)?, asker(ctx)?);
+        permit_complete(services, caller, InvocationId(input.invocation_id))?;
         if nests_too_deep(&input.chunk) {
             return Err(error::invalid("chunk", format!("nests deeper than {JSON_DEPTH_MAX} levels")));
         }
         let seen = services.proxy.progress(InvocationId(input.invocation_id), input.chunk).map_err(error::proxy)?;
-        Ok(Invocation::new(services.views.current(), seen.for_others()))
+        Ok(Invocation::new(caller.seen(&services.views.current()), seen.for_others()))
     }
 
     /// A provider answers: with a result, or with the tool's failure. What comes too late is discarded and recorded as
@@ -78,7 +86,7 @@ impl CallMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which call, and its answer.")] input: Box<CompleteInvocationInput>,
     ) -> Result<Invocation> {
-        complete(live(ctx)?, *input)
+        complete(live(ctx)?, asker(ctx)?, *input)
     }
 }
 
@@ -90,20 +98,68 @@ pub(in crate::graphql) async fn invoke(
 ) -> Result<Invocation> {
     let asking = asking(caller, input.correlation_id.take())?;
     let dry_run = input.dry_run.unwrap_or(false);
-    let wanted = input.read("", services.proxy.rules().timeout_ms_max)?;
+    let mut wanted = input.read("", services.proxy.rules().timeout_ms_max)?;
+    permit_invoke(services, caller, &mut wanted)?;
     if dry_run {
         let plan = services.proxy.plan(&asking, &wanted);
-        return Ok(Invocation::planned(services.views.current(), plan));
+        return Ok(Invocation::planned(caller.seen(&services.views.current()), plan));
     }
     let seen = services.proxy.invoke(asking, wanted).await.map_err(error::proxy)?;
-    Ok(Invocation::new(services.views.current(), seen))
+    Ok(Invocation::new(caller.seen(&services.views.current()), seen))
+}
+
+/// Refuses who may not call this tool. To who may not even know of it, it is not there: its call is turned away as any
+/// other's of a tool that nobody offers.
+fn permit_invoke(services: &Services, caller: &Caller, wanted: &mut Wanted) -> Result<()> {
+    let visitor = &caller.visitor;
+    if visitor.may_all(Action::Invoke, Kind::Tool) && visitor.reads_all() {
+        return Ok(());
+    }
+    let view = services.views.current();
+    let tool = view.tool_wanted(&wanted.tool, wanted.version.as_ref(), |_| true);
+    let resource = || tool.map_or_else(|| Resource::of_unknown_tool(&wanted.tool), |tool| Resource::of_tool(tool));
+    if !visitor.reads(&resource()) {
+        wanted.unknown = true;
+        return Ok(());
+    }
+    let absent = || error::refuse(error::ErrorCode::ToolNotFound, "nobody offers this tool", json!({}));
+    caller.permit(Action::Invoke, Kind::Tool, resource, absent)
+}
+
+/// Refuses who may not take this call back.
+fn permit_cancel(services: &Services, caller: &Caller, id: InvocationId) -> Result<()> {
+    if caller.visitor.may_all(Action::Cancel, Kind::Invocation) {
+        return Ok(());
+    }
+    let absent = || error::proxy(proxy::Error::NotFound(id));
+    let seen = services.proxy.seen(id, &services.views.current(), &caller.actor.principal).ok_or_else(absent)?;
+    caller.permit(Action::Cancel, Kind::Invocation, || Resource::of_invocation(&seen.invocation), absent)
+}
+
+/// Refuses who is not the provider that was handed this call.
+fn permit_complete(services: &Services, caller: &Caller, id: InvocationId) -> Result<()> {
+    if caller.visitor.may_all(Action::Complete, Kind::Node) {
+        return Ok(());
+    }
+    let absent = || error::proxy(proxy::Error::NotFound(id));
+    let view = services.views.current();
+    let node = services.proxy.provider_of(id, &view).ok_or_else(absent)?;
+    // Of a call that is neither one's own nor for oneself nobody is to know.
+    let seen = services.proxy.seen(id, &view, &caller.actor.principal).ok_or_else(absent)?;
+    let permitted = caller.permit(Action::Complete, Kind::Node, || Resource::of_node_id(&view, node), absent);
+    permitted.map_err(|denied| if is_shown(caller, &seen.invocation) { denied } else { absent() })
 }
 
 /// A provider answers.
-pub(in crate::graphql) fn complete(services: &Services, input: CompleteInvocationInput) -> Result<Invocation> {
+pub(in crate::graphql) fn complete(
+    services: &Services,
+    caller: &Caller,
+    input: CompleteInvocationInput,
+) -> Result<Invocation> {
     let (id, answer) = input.read()?;
+    permit_complete(services, caller, id)?;
     let seen = services.proxy.complete(id, answer).map_err(error::proxy)?;
-    Ok(Invocation::new(services.views.current(), seen.for_others()))
+    Ok(Invocation::new(caller.seen(&services.views.current()), seen.for_others()))
 }
 
 /// What came of several calls.
@@ -118,12 +174,12 @@ pub struct BatchInvocation {
 }
 
 impl BatchInvocation {
-    fn new(services: &Services, seen: Vec<Seen>) -> Self {
+    fn new(services: &Services, caller: &Caller, seen: Vec<Seen>) -> Self {
         let count =
             |fits: fn(InvocationStatus) -> bool| seen.iter().filter(|seen| fits(seen.invocation.status)).count() as u32;
         let succeeded = count(|status| status == InvocationStatus::Succeeded);
         let failed = count(|status| status.is_final() && status != InvocationStatus::Succeeded);
-        let view = services.views.current();
+        let view = caller.seen(&services.views.current());
         let invocations = seen.into_iter().map(|seen| Invocation::new(view.clone(), seen)).collect();
         BatchInvocation { invocations, succeeded, failed }
     }

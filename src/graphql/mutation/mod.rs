@@ -1,5 +1,6 @@
 //! Commands as mutations: read the input, submit, answer from the first version that reflects it.
 
+mod access;
 pub(super) mod calls;
 mod ports;
 
@@ -9,8 +10,9 @@ use super::types::node::Node;
 use super::types::register::{DeregisterInput, HeartbeatInput, RegisterInput, Registration};
 use super::types::trust::AttestInput;
 use super::{Caller, View};
+use crate::access::{Action, Kind, Resource};
 use crate::model::{NodeId, Sequence};
-use crate::registry::command::{Command, Request};
+use crate::registry::command::{Command, Register, Request};
 use crate::registry::decide::Answer;
 use crate::registry::engine::Outcome;
 use crate::registry::refusal::Refusal;
@@ -19,7 +21,7 @@ use uuid::Uuid;
 
 /// Everything that can be changed. Each change is durable before it is answered.
 #[derive(MergedObject, Default)]
-pub struct Mutation(RegistrationMutation, ports::PortMutation, calls::CallMutation);
+pub struct Mutation(RegistrationMutation, ports::PortMutation, calls::CallMutation, access::AccessMutation);
 
 /// The longest correlation id, in bytes.
 const CORRELATION_ID_LEN_MAX: usize = 255;
@@ -40,11 +42,13 @@ impl RegistrationMutation {
         #[graphql(desc = "What the node says of itself.")] mut input: Box<RegisterInput>,
     ) -> Result<Registration> {
         let services = live(ctx)?;
-        let principal = &asker(ctx)?.actor.principal;
+        let caller = asker(ctx)?;
         let correlation_id = input.correlation_id.take();
+        let view = services.views.current();
         // Ids are drawn here, at the door: deciding is a function of what it is given.
         #[expect(clippy::disallowed_methods, reason = "the one place where node ids are drawn")]
-        let register = input.read(Uuid::new_v4(), principal, &services.bounds, &services.views.current())?;
+        let mut register = input.read(Uuid::new_v4(), &caller.actor.principal, &services.bounds, &view)?;
+        permit_register(caller, &view, &mut register)?;
         let outcome = submit(ctx, Command::Register(Box::new(register)), correlation_id).await?;
         match outcome.answer {
             Answer::Registered(registered) => {
@@ -69,6 +73,7 @@ impl RegistrationMutation {
         }
         let heartbeat = input.read(&services.bounds)?;
         let id = heartbeat.node;
+        permit(ctx, Action::Heartbeat, id)?;
         let heard = node(ctx, submit(ctx, Command::Heartbeat(heartbeat), correlation_id).await?).await?;
         if let Some(load) = load {
             services.proxy.report_load(id, load);
@@ -86,13 +91,14 @@ impl RegistrationMutation {
         let correlation_id = input.correlation_id.take();
         let node = NodeId(input.node_id);
         let reason = input.reason()?;
+        permit(ctx, Action::Deregister, node)?;
         let outcome = submit(ctx, Command::Deregister { node, reason }, correlation_id).await?;
         match outcome.answer {
             Answer::Deregistered(node) => {
                 let services = live(ctx)?;
                 let before = outcome.first.map_or(Sequence::ZERO, Sequence::previous);
                 let view = services.views.at(before).await.map_err(error::earlier)?;
-                Ok(Node { view, node })
+                Ok(Node { view: asker(ctx)?.seen(&view), node })
             }
             _ => Err(unexpected()),
         }
@@ -106,6 +112,7 @@ impl RegistrationMutation {
     ) -> Result<Node> {
         let correlation_id = input.correlation_id.take();
         let attest = input.read()?;
+        permit(ctx, Action::Attest, attest.node)?;
         node(ctx, submit(ctx, Command::Attest(attest), correlation_id).await?).await
     }
 }
@@ -139,13 +146,52 @@ async fn node(ctx: &Context<'_>, outcome: Outcome) -> Result<Node> {
 /// The node as its command left it: in the version after the batch, or, where a later command of the same batch took
 /// it away, in the version after its own.
 async fn as_of(ctx: &Context<'_>, id: NodeId, view: View, first: Option<Sequence>) -> Result<Node> {
-    if let Some(node) = Node::by_id(&view, id) {
+    let caller = asker(ctx)?;
+    // Whoever may act on a node is shown it, even where it may see little else.
+    let shown = |view: &View| view.node(id).map(|node| Node { view: caller.seen(view), node: node.clone() });
+    if let Some(node) = shown(&view) {
         return Ok(node);
     }
     // A command that changed nothing saw the node as it was before the batch's end: it is gone since.
     let Some(first) = first else { return Err(error::refusal(&Refusal::NodeNotFound { node: id })) };
     let view = live(ctx)?.views.at(first).await.map_err(error::earlier)?;
-    Node::by_id(&view, id).ok_or_else(unexpected)
+    shown(&view).ok_or_else(unexpected)
+}
+
+/// Refuses who may not do this with a node.
+fn permit(ctx: &Context<'_>, action: Action, id: NodeId) -> Result<()> {
+    let (services, caller) = (live(ctx)?, asker(ctx)?);
+    let resource = || Resource::of_node_id(&services.views.current(), id);
+    caller.permit(action, Kind::Node, resource, || error::refusal(&Refusal::NodeNotFound { node: id }))
+}
+
+/// Refuses who may not register this node. Where that depends on the node, the command is made to mean just the one that
+/// was looked at: whoever may act for one node alone registers that one.
+fn permit_register(caller: &Caller, view: &View, register: &mut Register) -> Result<()> {
+    let visitor = &caller.visitor;
+    register.overrules_key = visitor.may(Action::Administer, &Resource::Registry);
+    register.id = register.id.or(visitor.bound_to());
+    if visitor.may_all(Action::Register, Kind::Node) {
+        return Ok(());
+    }
+    let document = register.contract.as_ref();
+    let in_document = document.and_then(|document| document.node_id);
+    let name = register.name.as_ref().or(document.map(|document| &document.node_name)).cloned();
+    let known = match register.id {
+        Some(id) => view.node(id),
+        None => {
+            let by_document = in_document.and_then(|id| view.node(id));
+            by_document.or_else(|| view.node_by_name(name.as_ref()?.as_str()))
+        }
+    };
+    let id = known.map(|node| node.id).or(register.id).or(in_document).unwrap_or(register.fresh_id);
+    let resource = || match known {
+        Some(node) => Resource::of_node(node),
+        None => Resource::of_unknown_node(id, name.as_ref()),
+    };
+    caller.permit(Action::Register, Kind::Node, resource, || error::refusal(&Refusal::NodeNotFound { node: id }))?;
+    register.id = Some(id);
+    Ok(())
 }
 
 /// The registry answered another command than was sent: a defect.

@@ -188,7 +188,7 @@ impl Shared {
     ) -> (impl Stream<Item = Answer> + Send + use<>, Arc<Progress>) {
         let progress = Progress::new(begin);
         let request = runnable(asked.document.clone(), asked.name.as_deref(), asked.variables.clone());
-        let pinned = Pinned::new(self.views.current(), asked.kept.merges_fields);
+        let pinned = Pinned::new(caller.seen(&self.views.current()), asked.kept.merges_fields);
         let budget = Budget::new(&self.limits);
         let request = request.data(caller.clone()).data(pinned).data(progress.clone()).data(budget.clone());
         let (told, kept, name) = (progress.clone(), asked.kept.clone(), asked.name.clone());

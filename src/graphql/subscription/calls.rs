@@ -3,12 +3,15 @@
 use super::super::direct::{Writer, Written, put};
 use super::super::reach::{asker, live};
 use super::super::scalars::DateTime;
-use super::super::types::invocation::Invocation;
-use super::super::{Services, error};
+use super::super::types::invocation::{Invocation, is_shown};
+use super::super::{Caller, Services, error};
+use crate::access::{Action, Kind, Resource};
 use crate::model::{InvocationId, NodeId};
-use crate::proxy::{Deliveries, Delivery, Stop};
+use crate::proxy::{self, Deliveries, Delivery, Stop};
+use crate::registry::refusal::Refusal;
 use async_graphql::parser::types::SelectionSet;
 use async_graphql::{Context, Object, Result, ScalarType, SimpleObject, Subscription as GraphQlSubscription};
+use futures_util::future::ready;
 use futures_util::stream::{self, Stream, StreamExt};
 use serde_json::Value;
 use uuid::Uuid;
@@ -30,7 +33,7 @@ impl CallSubscription {
         #[graphql(desc = "How many calls this listener takes at once: 1 or more; as many as its tools when absent.")]
         max_in_flight: Option<i32>,
     ) -> Result<impl Stream<Item = ToolCall> + use<>> {
-        listen(live(ctx)?, node_id, max_in_flight)
+        listen(live(ctx)?, asker(ctx)?, node_id, max_in_flight)
     }
 
     /// Calls that this node was sent and that nobody waits for any more: it may stop working on those that it has.
@@ -39,6 +42,7 @@ impl CallSubscription {
         ctx: &Context<'_>,
         #[graphql(desc = "The node, which is registered.")] node_id: Uuid,
     ) -> Result<impl Stream<Item = ToolCancellation> + use<>> {
+        permit_listen(live(ctx)?, asker(ctx)?, NodeId(node_id))?;
         let stops = live(ctx)?.proxy.stops(NodeId(node_id)).map_err(error::proxy)?;
         let next = stream::unfold(stops, |mut stops| async move { Some((stops.recv().await?, stops)) });
         Ok(next.map(|Stop { call, reason }| ToolCancellation { invocation_id: call.0, reason }))
@@ -57,21 +61,33 @@ impl CallSubscription {
         let seen = match (id, correlation_id) {
             (Some(id), None) => {
                 let principal = caller.actor.principal.clone();
+                let absent = || error::proxy(proxy::Error::NotFound(InvocationId(id)));
+                let now = services.proxy.seen(InvocationId(id), &views.current(), &principal);
+                // Whether one may know of a call does not change while it is under way, but for further providers.
+                if !now.is_some_and(|seen| is_shown(caller, &seen.invocation)) {
+                    return Err(absent());
+                }
                 services.proxy.follow(InvocationId(id), principal).map_err(error::proxy)?.left_stream()
             }
             (None, Some(correlation_id)) => services.proxy.follow_all(correlation_id).right_stream(),
             _ => return Err(error::invalid("id", "or correlationId is given, and not both")),
         };
-        Ok(seen.map(move |seen| Invocation::new(views.current(), seen)))
+        let caller = caller.clone();
+        Ok(seen.filter_map(move |seen| {
+            let shown = is_shown(&caller, &seen.invocation);
+            ready(shown.then(|| Invocation::new(caller.seen(&views.current()), seen)))
+        }))
     }
 }
 
 /// The calls of a node.
 pub(in crate::graphql) fn listen(
     services: &Services,
+    caller: &Caller,
     node_id: Uuid,
     max_in_flight: Option<i32>,
 ) -> Result<impl Stream<Item = ToolCall> + Send + use<>> {
+    permit_listen(services, caller, NodeId(node_id))?;
     let in_flight_max = match max_in_flight.map(u32::try_from) {
         None => None,
         Some(Ok(count)) if count > 0 => Some(count),
@@ -79,6 +95,12 @@ pub(in crate::graphql) fn listen(
     };
     let deliveries: Deliveries = services.proxy.listen(NodeId(node_id), in_flight_max).map_err(error::proxy)?;
     Ok(deliveries.map(ToolCall))
+}
+
+/// Refuses who may not have this node's calls.
+fn permit_listen(services: &Services, caller: &Caller, node: NodeId) -> Result<()> {
+    let resource = || Resource::of_node_id(&services.views.current(), node);
+    caller.permit(Action::Listen, Kind::Node, resource, || error::refusal(&Refusal::NodeNotFound { node }))
 }
 
 /// A call that a provider is to answer.

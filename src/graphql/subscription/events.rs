@@ -2,10 +2,11 @@
 
 use super::super::answer::Progress;
 use super::super::error;
-use super::super::reach::live;
+use super::super::reach::{asker, live};
 use super::super::scalars::Sequence;
 use super::super::types::event::RegistryEvent;
 use super::super::types::history::EventFilter;
+use crate::access::Action;
 use crate::registry::watch::Watcher;
 use async_graphql::{Context, Result, Subscription as GraphQlSubscription};
 use futures_util::stream::{self, Stream, StreamExt};
@@ -29,7 +30,8 @@ impl EventSubscription {
         )]
         after: Option<Sequence>,
     ) -> Result<impl Stream<Item = Result<RegistryEvent>> + use<>> {
-        let views = live(ctx)?.views.clone();
+        let (views, caller) = (live(ctx)?.views.clone(), asker(ctx)?.clone());
+        caller.permit_here(Action::Subscribe)?;
         let filter = filter.unwrap_or_default().read();
         let progress = ctx.data_opt::<Arc<Progress>>().cloned().unwrap_or_else(|| Progress::new(None));
         let after = progress.begin().or(after.map(|place| place.0));
@@ -48,7 +50,7 @@ impl EventSubscription {
                 Ok(records) => {
                     let events = records.into_iter().filter_map(|record| {
                         let place = record.sequence;
-                        Some((Some(place), Ok(RegistryEvent::of(record, &views)?)))
+                        Some((Some(place), Ok(RegistryEvent::of(record, &views, &caller)?)))
                     });
                     events.collect()
                 }

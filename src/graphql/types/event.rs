@@ -4,7 +4,7 @@ use super::super::error::ErrorCode;
 use super::super::error::earlier;
 use super::super::render::{Never, Render};
 use super::super::scalars::{DateTime, Sequence};
-use super::super::{View, error};
+use super::super::{Caller, View, error};
 use super::contract::{Contract, ContractCollision};
 use super::invocation::{self, Invocation};
 use super::lease::PortLease;
@@ -72,6 +72,12 @@ pub enum EventType {
     ToolProxyError,
     /// A call got no answer in time.
     ToolProxyTimeout,
+    /// A token was made. Shown to who may administer the registry.
+    TokenCreated,
+    /// A token counts no longer. Shown to who may administer the registry.
+    TokenRevoked,
+    /// Somebody was refused what it asked for. Shown to who may administer the registry.
+    AccessDenied,
 }
 
 /// What every change has.
@@ -80,17 +86,20 @@ pub struct Base {
     record: Arc<Record>,
     registry: RegistryId,
     views: Arc<Views>,
+    caller: Caller,
 }
 
 impl Base {
     /// The version that has this change and all of its command.
     async fn after(&self) -> Result<View> {
-        self.views.at(self.record.sequence).await.map_err(earlier)
+        let view = self.views.at(self.record.sequence).await.map_err(earlier)?;
+        Ok(self.caller.seen(&view))
     }
 
     /// The version just before the change's command.
     async fn before(&self) -> Result<View> {
-        self.views.at(self.record.entry_first.previous()).await.map_err(earlier)
+        let view = self.views.at(self.record.entry_first.previous()).await.map_err(earlier)?;
+        Ok(self.caller.seen(&view))
     }
 
     fn node_id(&self) -> Option<NodeId> {
@@ -395,6 +404,67 @@ events! {
     }
 }
 
+events! {
+    /// A token was made.
+    TokenCreated {
+        /// The token's id.
+        async fn token_id(&self) -> Result<Uuid> {
+            token_of(&self.0.record.change).map(|(id, _)| id)
+        }
+        /// The principal that it is of.
+        async fn name(&self) -> Result<String> {
+            token_of(&self.0.record.change).map(|(_, name)| name)
+        }
+    }
+
+    /// A token counts no longer.
+    TokenRevoked {
+        /// The token's id.
+        async fn token_id(&self) -> Result<Uuid> {
+            token_of(&self.0.record.change).map(|(id, _)| id)
+        }
+        /// The principal that it was of.
+        async fn name(&self) -> Result<String> {
+            token_of(&self.0.record.change).map(|(_, name)| name)
+        }
+    }
+
+    /// Somebody was refused what it asked for: equal attempts of a minute are one.
+    AccessDenied {
+        /// What was to be done, such as register; authenticate where nobody knew who asked.
+        async fn action(&self) -> Result<&str> {
+            denial_of(&self.0.record.change).map(|denial| &*denial.action)
+        }
+        /// With what, as policies name it.
+        async fn resource(&self) -> Result<&str> {
+            denial_of(&self.0.record.change).map(|denial| &*denial.resource)
+        }
+        /// Why it was refused, in words.
+        async fn reason(&self) -> Result<&str> {
+            denial_of(&self.0.record.change).map(|denial| &*denial.reason)
+        }
+        /// How many attempts.
+        async fn count(&self) -> Result<u32> {
+            denial_of(&self.0.record.change).map(|denial| denial.count)
+        }
+    }
+}
+
+fn token_of(change: &Change) -> Result<(Uuid, String)> {
+    match change {
+        Change::TokenCreated { token } => Ok((token.id.0, token.name.clone())),
+        Change::TokenRevoked { token, name, .. } => Ok((token.0, name.clone())),
+        _ => Err(vanished()),
+    }
+}
+
+fn denial_of(change: &Change) -> Result<&model::Denial> {
+    match change {
+        Change::AccessDenied { denial, .. } => Ok(denial),
+        _ => Err(vanished()),
+    }
+}
+
 /// Changes of calls: all alike.
 macro_rules! call_events {
     ($($(#[$doc:meta])* $name:ident;)*) => {
@@ -483,6 +553,9 @@ pub enum RegistryEvent {
     ToolProxyResult(ToolProxyResult),
     ToolProxyError(ToolProxyError),
     ToolProxyTimeout(ToolProxyTimeout),
+    TokenCreated(TokenCreated),
+    TokenRevoked(TokenRevoked),
+    AccessDenied(AccessDenied),
 }
 
 /// What events are of has many types, and most of their fields read the log.
@@ -503,9 +576,13 @@ fn event_type(change: &Change) -> Result<EventType> {
 }
 
 impl RegistryEvent {
-    pub(in crate::graphql) fn of(record: Arc<Record>, views: &Arc<Views>) -> Option<Self> {
+    /// The change as the caller may see it; `None` where it may not, or nobody does.
+    pub(in crate::graphql) fn of(record: Arc<Record>, views: &Arc<Views>, caller: &Caller) -> Option<Self> {
         let change = record.change.event_kind()?;
-        let base = Base { record, registry: views.registry_id(), views: views.clone() };
+        if !caller.visitor.shows(&views.current(), &record.change) {
+            return None;
+        }
+        let base = Base { record, registry: views.registry_id(), views: views.clone(), caller: caller.clone() };
         use model::EventKind;
         Some(match change {
             EventKind::ContractRegistered => ContractRegistered(base).into(),
@@ -533,11 +610,14 @@ impl RegistryEvent {
             EventKind::ToolProxyResult => ToolProxyResult(base).into(),
             EventKind::ToolProxyError => ToolProxyError(base).into(),
             EventKind::ToolProxyTimeout => ToolProxyTimeout(base).into(),
+            EventKind::TokenCreated => TokenCreated(base).into(),
+            EventKind::TokenRevoked => TokenRevoked(base).into(),
+            EventKind::AccessDenied => AccessDenied(base).into(),
         })
     }
 }
 
-fn metadata(change: &Change) -> Value {
+pub(super) fn metadata(change: &Change) -> Value {
     match change {
         Change::ContractRegistered { contract } => json!({
             "name": contract.name.as_str(), "version": contract.version.as_str(), "hash": contract.hash.to_string(),
@@ -602,6 +682,16 @@ fn metadata(change: &Change) -> Value {
         | Change::CallRejected { .. }
         | Change::CallEnded { .. }
         | Change::CallAnsweredLate { .. } => call_metadata(change),
+        // Never the hash: it is nobody's business.
+        Change::TokenCreated { token } => json!({
+            "tokenId": token.id.0, "name": token.name, "roles": token.roles, "nodeId": token.node.map(|node| node.0),
+            "expiresAt": token.expires_at.map(|time| time.to_string()),
+        }),
+        Change::TokenRevoked { token, name, .. } => json!({ "tokenId": token.0, "name": name }),
+        Change::AccessDenied { denial, .. } => json!({
+            "action": denial.action, "resource": denial.resource, "reason": denial.reason, "count": denial.count,
+            "firstAt": denial.first_at.to_string(), "lastAt": denial.last_at.to_string(),
+        }),
     }
 }
 

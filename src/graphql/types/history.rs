@@ -2,9 +2,9 @@
 
 use super::super::paging::{Connection, Page, PageArgs, Total};
 use super::super::scalars::DateTime;
-use super::super::{Services, View, error};
+use super::super::{Caller, Services, View, error};
 use super::event::{EventType, RegistryEvent};
-use crate::log::{Filter, Range, ReadError};
+use crate::log::{Filter, Range, ReadError, Record};
 use crate::model::{self, LeaseId, NodeId};
 use crate::registry::view::Views;
 use async_graphql::{InputObject, Result};
@@ -46,6 +46,36 @@ impl EventFilter {
             correlation_id: self.correlation_id,
             since: self.since.map(|time| time.0),
             until: self.until.map(|time| time.0),
+            actor: None,
+        }
+    }
+}
+
+/// How many changes are looked at in one go by who may not see all of them.
+const LOOKED_AT_ONCE: usize = 512;
+
+/// Changes that match and that the caller may see, in the range's order, so many at most.
+fn visible(
+    views: &Views,
+    caller: &Caller,
+    filter: &Filter,
+    mut range: Range,
+    each: &mut dyn FnMut(Record) -> bool,
+) -> Result<(), ReadError> {
+    let state = views.current();
+    range.limit = LOOKED_AT_ONCE;
+    loop {
+        let found = views.log().find(filter, range)?;
+        let (count, last) = (found.len(), found.last().map(|record| record.sequence));
+        for record in found.into_iter().filter(|record| caller.visitor.shows(&state, &record.change)) {
+            if !each(record) {
+                return Ok(());
+            }
+        }
+        match last {
+            Some(last) if count == LOOKED_AT_ONCE && range.backward => range.upto = last.previous(),
+            Some(last) if count == LOOKED_AT_ONCE => range.after = last,
+            _ => return Ok(()),
         }
     }
 }
@@ -53,6 +83,7 @@ impl EventFilter {
 /// A page of the registry's history, oldest first.
 pub(in crate::graphql) async fn list(
     services: &Services,
+    caller: &Caller,
     view: &View,
     filter: Filter,
     args: &PageArgs,
@@ -66,24 +97,47 @@ pub(in crate::graphql) async fn list(
         backward: page.backward,
         limit: page.limit + 1,
     };
-    let of_find = filter.clone();
-    let mut found = blocking(&views, move |views| views.log().find(&of_find, range)).await?;
+    let (of_find, sees_all) = (filter.clone(), caller.visitor.sees_all_changes());
+    let of_caller = caller.clone();
+    let mut found = blocking(&views, move |views| {
+        if sees_all {
+            return views.log().find(&of_find, range);
+        }
+        let mut found = Vec::new();
+        visible(views, &of_caller, &of_find, range, &mut |record| {
+            found.push(record);
+            found.len() < range.limit
+        })?;
+        Ok(found)
+    })
+    .await?;
     if page.backward {
         found.reverse();
     }
     let total: Total = {
-        let views = views.clone();
+        let (views, caller) = (views.clone(), caller.clone());
         Box::new(move || {
-            let (views, filter) = (views.clone(), filter.clone());
+            let (views, filter, caller) = (views.clone(), filter.clone(), caller.clone());
             Box::pin(async move {
-                let count = blocking(&views, move |views| views.log().count(&filter, upto)).await?;
-                Ok(usize::try_from(count).unwrap_or(usize::MAX))
+                let count = blocking(&views, move |views| {
+                    if sees_all {
+                        return views.log().count(&filter, upto);
+                    }
+                    let whole = Range { after: oldest, upto, backward: false, limit: usize::MAX };
+                    let mut count = 0;
+                    visible(views, &caller, &filter, whole, &mut |_| {
+                        count += 1;
+                        true
+                    })?;
+                    Ok(count)
+                });
+                Ok(usize::try_from(count.await?).unwrap_or(usize::MAX))
             })
         })
     };
     let events = found.into_iter().filter_map(|record| {
         let sequence = record.sequence;
-        Some((sequence, RegistryEvent::of(Arc::new(record), &views)?))
+        Some((sequence, RegistryEvent::of(Arc::new(record), &views, caller)?))
     });
     Ok(page.take(events.collect::<Vec<_>>().into_iter(), total))
 }

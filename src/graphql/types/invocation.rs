@@ -2,17 +2,18 @@
 
 mod written;
 
-use super::super::View;
 use super::super::error::{ErrorCode, earlier};
 use super::super::limits::budget::List;
 use super::super::paging::{Connection, Key, Page, PageArgs, total};
 use super::super::reach::{asker, live};
 use super::super::render::{rendered, rendered_enums};
 use super::super::scalars::DateTime;
+use super::super::{Caller, View};
 use super::event::RegistryEvent;
 use super::history;
 use super::node::Node;
 use super::tool::{Tool, ToolTransport};
+use crate::access::Resource;
 use crate::log::{Filter, Range};
 use crate::model::{self, CallErrorCode, EventKind, InvocationId, NodeId, Sequence, Time};
 use crate::proxy::{Plan, Proxy, Seen};
@@ -336,7 +337,8 @@ impl Invocation {
             }
         });
         let events = found.await?.into_iter();
-        Ok(events.filter_map(|record| RegistryEvent::of(Arc::new(record), views)).collect())
+        let caller = asker(ctx)?;
+        Ok(events.filter_map(|record| RegistryEvent::of(Arc::new(record), views, caller)).collect())
     }
 }
 
@@ -485,6 +487,7 @@ impl Key for Latest {
 pub(in crate::graphql) fn list(
     view: &View,
     proxy: Option<&Proxy>,
+    caller: &Caller,
     filter: InvocationFilter,
     args: &PageArgs,
 ) -> Result<Connection<Invocation>> {
@@ -494,6 +497,7 @@ pub(in crate::graphql) fn list(
     let stored = view.calls.all().filter(|call| !known.contains(&call.id));
     let stored = stored.map(|call| Seen::stored(call.clone()));
     let matching = live.into_iter().chain(stored).filter(|seen| filter.matches(&seen.invocation));
+    let matching = matching.filter(|seen| is_shown(caller, &seen.invocation));
     let in_order: BTreeMap<Latest, Seen> =
         matching.map(|seen| ((Reverse(seen.invocation.asked.requested_at), seen.invocation.id), seen)).collect();
     let count = in_order.len();
@@ -516,12 +520,21 @@ pub(in crate::graphql) fn find(
         let stored = view.calls.attempt(id).map(|(call, _)| call.clone());
         stored.map(Seen::stored)
     };
+    let caller = asker(ctx)?;
+    let seen = seen.filter(|seen| is_shown(caller, &seen.invocation));
     Ok(seen.map(|seen| Invocation::new(view.clone(), seen)))
+}
+
+/// Whether a call may be known to who asks: by default to its caller, its providers and admins.
+pub(in crate::graphql) fn is_shown(caller: &Caller, call: &model::Invocation) -> bool {
+    let visitor = &caller.visitor;
+    visitor.reads_all_calls() || visitor.reads(&Resource::of_invocation(call))
 }
 
 /// The call that a change is about, as the version that reflects it has it.
 pub(super) async fn of_change(ctx: &Context<'_>, place: Sequence, id: InvocationId) -> Result<Option<Invocation>> {
     let view = live(ctx)?.views.at(place).await.map_err(earlier)?;
-    let stored = view.calls.get(id).cloned();
-    Ok(stored.map(|invocation| Invocation::new(view, Seen::stored(invocation))))
+    let caller = asker(ctx)?;
+    let stored = view.calls.get(id).filter(|call| is_shown(caller, call)).cloned();
+    Ok(stored.map(|invocation| Invocation::new(caller.seen(&view), Seen::stored(invocation))))
 }

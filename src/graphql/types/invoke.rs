@@ -100,6 +100,7 @@ impl ProxyInvokeInput {
             idempotent: self.idempotent.unwrap_or(false),
             request: None,
             waits: self.wait.unwrap_or(true),
+            unknown: false,
         };
         if let Some(key) = self.idempotency_key {
             let length = key.chars().count();

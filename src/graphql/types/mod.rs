@@ -1,5 +1,6 @@
 //! What clients see, one file a thing: object, filter, order and inputs together.
 
+pub mod access;
 pub mod allocate;
 pub mod contract;
 pub mod event;
@@ -12,6 +13,7 @@ pub mod node;
 pub mod port;
 pub mod register;
 pub mod registry;
+pub mod signature;
 pub mod tool;
 pub mod topic;
 pub mod trust;

@@ -16,6 +16,8 @@ use crate::model::{self, NAME_LEN_MAX, NodeId, NodeName, Time, ToolName, TopicNa
 use crate::registry::graph::{Direction, neighbours};
 use crate::registry::state::State;
 use async_graphql::{Context, Enum, InputObject, Object, OneofObject, Result, SimpleObject};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -221,6 +223,10 @@ impl Node {
     async fn trust(&self) -> Trust {
         Trust(self.node.trust.clone())
     }
+    /// The Ed25519 public key that its registrations are signed with, base64; null where it has none.
+    async fn public_key(&self) -> Option<String> {
+        self.node.declared.public_key.map(|key| BASE64_STANDARD.encode(key.0))
+    }
     /// What it can do beyond its contract.
     async fn capabilities(&self) -> Capabilities {
         let model::Capabilities { supports_hot_reload, available_models, versioned_templates, override_flags } =
@@ -237,7 +243,10 @@ impl Node {
     }
     /// What the calls that it took add up to.
     async fn execution(&self) -> ExecutionSummary {
-        ExecutionSummary(self.view.calls.of_node(self.node.id).cloned().unwrap_or_default())
+        ExecutionSummary {
+            node: self.node.id,
+            stats: self.view.calls.of_node(self.node.id).cloned().unwrap_or_default(),
+        }
     }
     /// The tools it offers, by name, then from the lowest version to the highest.
     async fn tools(
@@ -311,6 +320,7 @@ rendered!(Node {
     expires_at,
     grace_until,
     trust,
+    public_key,
     capabilities,
     contract,
     execution,

@@ -6,6 +6,7 @@ use super::super::{Bounds, View};
 use super::contract::{Contract, ContractCollision};
 use super::node::{ExecutionMode, Node, NodeKind};
 use super::port::NodePortInput;
+use super::signature;
 use super::tool::ToolTransport;
 use crate::contracts::{self, Spelling, ToolFields};
 use crate::model::{
@@ -66,6 +67,12 @@ pub struct RegisterInput {
     owned_by_agent: MaybeUndefined<String>,
     /// The names of the agents that follow what it does.
     subscribed_by_agents: MaybeUndefined<Vec<String>>,
+    /// The node's own Ed25519 public key: 32 bytes as base64. From then on every registration is signed by it, until
+    /// another takes its place: signed by the earlier one, or by an admin's word.
+    public_key: Option<String>,
+    /// An Ed25519 signature as base64, over the canonical form (RFC 8785) of the contract; of the one that the node keeps
+    /// where this registration brings none.
+    signature: Option<String>,
     /// What the caller calls the whole undertaking; travels with every change.
     pub(in crate::graphql) correlation_id: Option<String>,
 }
@@ -231,7 +238,23 @@ impl RegisterInput {
         let tool_version = node_version.clone().or(document_version).over(known_version);
         let tool_version = tool_version.unwrap_or_else(Version::unstated);
         let declare_only = self.declare_only.unwrap_or(false);
+        let in_force = match &contract {
+            Some(document) => Some(&document.contract),
+            None => known.and_then(|node| view.contract_of(node)),
+        };
+        let metadata_claims = self.metadata.value().is_some_and(signature::claims_trust);
+        let document_claims = contract.as_ref().is_some_and(|it| signature::claims_trust(&it.contract.document));
+        if (metadata_claims || document_claims) && self.signature.is_none() {
+            let reason =
+                "is missing: who claims a trust state signs for it; others leave it out, and validators attest";
+            return Err(invalid("signature", reason));
+        }
+        let known_key = known.and_then(|node| node.declared.public_key);
+        let signature = signature::read(self.public_key.as_deref(), self.signature.as_deref(), known_key, in_force)?;
         Ok(Register {
+            public_key: signature.key,
+            signed_by: signature.signed_by,
+            overrules_key: false,
             principal: principal.to_owned(),
             id: self.id.map(NodeId),
             fresh_id: NodeId(fresh_id),

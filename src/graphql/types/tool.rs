@@ -3,7 +3,7 @@
 use super::super::error::invalid;
 use super::super::limits::budget::List;
 use super::super::paging::{Connection, Page, PageArgs, Rank, Total, total};
-use super::super::reach::{Fixed, live};
+use super::super::reach::{Fixed, asker, live};
 use super::super::render::{rendered, rendered_enums};
 use super::super::scalars::DateTime;
 use super::super::{Services, View};
@@ -335,11 +335,20 @@ fn milliseconds(stats: &model::CallStats, share: f64) -> Option<f64> {
 }
 
 /// What the calls that a node took add up to: each provider's part in a call counts for itself.
-pub struct ExecutionSummary(pub(super) Arc<model::CallStats>);
+pub struct ExecutionSummary {
+    pub(super) node: NodeId,
+    pub(super) stats: Arc<model::CallStats>,
+}
 
 impl ExecutionSummary {
     fn last(&self) -> Option<&model::LastCall> {
-        self.0.last.as_ref()
+        self.stats.last.as_ref()
+    }
+
+    /// Whether the caller may see what calls of the node were given and answered.
+    fn shows_calls(&self, ctx: &Context<'_>) -> bool {
+        let visitor = asker(ctx).map(|caller| &caller.visitor);
+        visitor.is_ok_and(|visitor| visitor.reads_all_calls() || visitor.bound_to() == Some(self.node))
     }
 }
 
@@ -349,19 +358,19 @@ impl ExecutionSummary {
 impl ExecutionSummary {
     /// How many ended.
     async fn count(&self) -> u64 {
-        self.0.calls
+        self.stats.calls
     }
     /// How many of them succeeded.
     async fn success_count(&self) -> u64 {
-        self.0.successes
+        self.stats.successes
     }
     /// How many of them did not.
     async fn failure_count(&self) -> u64 {
-        self.0.failures()
+        self.stats.failures()
     }
     /// The share of those that succeeded, from 0 to 1; null without calls.
     async fn success_rate(&self) -> Option<f64> {
-        (self.0.calls > 0).then(|| self.0.successes as f64 / self.0.calls as f64)
+        (self.stats.calls > 0).then(|| self.stats.successes as f64 / self.stats.calls as f64)
     }
     /// When the latest ended; null without calls.
     async fn last_at(&self) -> Option<DateTime> {
@@ -373,19 +382,21 @@ impl ExecutionSummary {
     }
     /// Half of them took at most so many milliseconds, a tenth more or less; null without calls.
     async fn p50_duration_ms(&self) -> Option<f64> {
-        milliseconds(&self.0, 0.5)
+        milliseconds(&self.stats, 0.5)
     }
     /// All but one in a hundred took at most so many milliseconds, a tenth more or less; null without calls.
     async fn p99_duration_ms(&self) -> Option<f64> {
-        milliseconds(&self.0, 0.99)
+        milliseconds(&self.stats, 0.99)
     }
-    /// The arguments of the latest, without what is secret, cut to what is kept; null without calls.
-    async fn last_inputs(&self) -> Option<&serde_json::Value> {
-        self.last().map(|last| &*last.arguments)
+    /// The arguments of the latest, without what is secret, cut to what is kept; null without calls, and
+    /// for who may see neither the node's calls nor everybody's.
+    async fn last_inputs(&self, ctx: &Context<'_>) -> Result<Option<&serde_json::Value>> {
+        Ok(self.last().filter(|_| self.shows_calls(ctx)).map(|last| &*last.arguments))
     }
-    /// The result of the latest, without what is secret, cut to what is kept; null where it had none.
-    async fn last_outputs(&self) -> Option<&serde_json::Value> {
-        self.last()?.result.as_deref()
+    /// The result of the latest, without what is secret, cut to what is kept; null where it had none, and
+    /// for who may see neither the node's calls nor everybody's.
+    async fn last_outputs(&self, ctx: &Context<'_>) -> Result<Option<&serde_json::Value>> {
+        Ok(self.last().filter(|_| self.shows_calls(ctx)).and_then(|last| last.result.as_deref()))
     }
     /// Where the provider keeps its trace of the latest; null where it did not say.
     async fn trace_log_id(&self) -> Option<&str> {

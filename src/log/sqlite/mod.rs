@@ -417,6 +417,10 @@ fn condition(filter: &Filter, range: Range) -> (String, Vec<SqlValue>) {
         sql.push_str(" AND correlation_id = ?");
         values.push(SqlValue::Text(correlation_id.clone()));
     }
+    if let Some(actor) = &filter.actor {
+        sql.push_str(" AND json_extract(body, '$.actor') = ?");
+        values.push(SqlValue::Text(actor.clone()));
+    }
     (sql, values)
 }
 

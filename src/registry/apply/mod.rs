@@ -7,6 +7,7 @@ mod call;
 mod contract;
 mod node;
 mod port;
+mod token;
 mod tool;
 
 use super::state::State;
@@ -117,6 +118,10 @@ fn apply(state: &mut State, place: Place, origin: &Origin, change: &Change) {
         Change::CallAnsweredLate { call, node, attempt, at, .. } => {
             call::answered_late(state, place, *call, *node, *attempt, *at);
         }
+        Change::TokenCreated { token } => token::put(state, token.clone()),
+        Change::TokenRevoked { token, .. } => token::revoked(state, *token),
+        // Told to whoever reads the history; nothing follows from it.
+        Change::AccessDenied { .. } => {}
     }
 }
 
@@ -142,6 +147,7 @@ pub fn restore(sequence: Sequence, time: Time, things: impl IntoIterator<Item = 
             Thing::Invocation(call, place) => state.calls.put(call, place),
             Thing::ToolCalls(tool, stats) => state.calls.put_tool_stats(tool, stats),
             Thing::NodeCalls(node, stats) => state.calls.put_node_stats(node, stats),
+            Thing::Token(token) => token::put(&mut state, token),
         }
     }
     state

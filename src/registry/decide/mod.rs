@@ -8,12 +8,13 @@ mod call;
 mod lifetime;
 pub mod port;
 mod register;
+pub mod token;
 
 use super::command::Command;
 use super::refusal::Refusal;
 use super::state::State;
 use crate::model::Change;
-use crate::model::{LeaseId, Node, NodeId, Time};
+use crate::model::{LeaseId, Node, NodeId, Time, Token};
 use std::sync::Arc;
 
 /// What a command does, and what its caller is told.
@@ -38,6 +39,8 @@ pub enum Answer {
     Leased(Vec<LeaseId>),
     /// Nothing was leased, and yet something was learnt: what was found in use is kept back a while.
     NotLeased(Refusal),
+    /// The token that was made, or as it last was.
+    Token(Arc<Token>),
     /// The keeper's own commands: how many nodes, offers and leases they touched.
     Kept(usize),
 }
@@ -69,6 +72,8 @@ pub fn decide(state: &State, now: Time, command: &Command) -> Result<Decision, R
         Command::Record(changes) => Ok(call::record(changes)),
         Command::EndInterrupted(id) => Ok(call::end_interrupted(state, now, *id)),
         Command::ProcessesGone(processes) => Ok(port::processes_gone(state, processes)),
+        Command::CreateToken(create) => token::create(state, now, create),
+        Command::RevokeToken(id) => token::revoke(state, *id),
         Command::ExpireLapsed => Ok(lifetime::expire_lapsed(state, now)),
         Command::GrantGrace { seconds } => Ok(lifetime::grant_grace(state, now, *seconds)),
     }

@@ -18,6 +18,7 @@ pub(super) fn decide(state: &State, register: &Register) -> Result<Decision, Ref
     if let Some(holder) = state.node_names.get(&declared.name).filter(|holder| **holder != id) {
         return Err(Refusal::NameTaken { name: declared.name, holder: *holder });
     }
+    signed(register, known, &declared)?;
     let offers = offers(state, register, known, id)?;
 
     let mut warnings = Vec::new();
@@ -61,6 +62,23 @@ pub(super) fn decide(state: &State, register: &Register) -> Result<Decision, Ref
     collisions(state, register, known, id, &mut changes, &mut warnings);
     let answer = Registered { node: id, created: known.is_none(), changed: says_otherwise || moves.status, warnings };
     Ok(Decision { changes, answer: Answer::Registered(answer) })
+}
+
+/// A node with a key has its registrations signed by it; another key takes its place by that, too, or by an admin's word.
+fn signed(register: &Register, known: Option<&Arc<Node>>, declared: &Declared) -> Result<(), Refusal> {
+    let is_signed_by = |key| register.signed_by.contains(&key);
+    let before = known.and_then(|node| Some((node, node.declared.public_key?)));
+    if let Some((node, key)) = before
+        && !is_signed_by(key)
+        && !register.overrules_key
+    {
+        return Err(Refusal::SignatureMissing { node: node.id, name: declared.name.clone() });
+    }
+    let overruled = before.is_some_and(|(_, key)| is_signed_by(key));
+    match register.public_key {
+        Some(key) if !is_signed_by(key) && !overruled => Err(Refusal::KeyUnproven { name: declared.name.clone() }),
+        _ => Ok(()),
+    }
 }
 
 fn register_id(register: &Register) -> NodeId {
@@ -130,6 +148,7 @@ fn declared(register: &Register, known: Option<&Arc<Node>>) -> Result<Declared, 
             .over(Some(base.subscribed_by_agents))
             .unwrap_or_default(),
         contract: contract.map(|contract| contract.hash).or(base.contract),
+        public_key: register.public_key.or(base.public_key),
     })
 }
 
@@ -155,6 +174,7 @@ fn blank(name: crate::model::NodeName) -> Declared {
         owned_by_agent: None,
         subscribed_by_agents: Vec::new(),
         contract: None,
+        public_key: None,
     }
 }
 
