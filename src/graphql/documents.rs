@@ -255,6 +255,8 @@ impl Documents {
         let caller = &*caller.within(trace);
         let span = span_of(&operation, caller);
         let (budget, reads) = (Budget::new(&self.limits), kind == Kind::Query);
+        // Before anything is looked at: what is seen by a policy that has gone is found by nobody.
+        let rights = caller.rights();
         let pinned = Pinned::new(caller.seen(&self.services.views.current()), kept.merges_fields);
         let request = request.data(caller.clone()).data(pinned.clone()).data(budget.clone());
         // A defect in one field must not take the connection with it, nor what else runs on it.
@@ -276,7 +278,7 @@ impl Documents {
         let answer = Answer::from(&response);
         answered(&operation, caller, &span, &answer, begun);
         if reads && !answer.has_errors() && pinned.sufficed() {
-            self.answers.keep(question, caller.rights(), pinned.view().sequence, answer.clone());
+            self.answers.keep(question, rights, pinned.view().sequence, answer.clone());
         }
         answer
     }

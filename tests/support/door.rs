@@ -6,7 +6,7 @@ use onex::graphql::{Answer, AtHand, Bounds, Caller, Documents, Given, Limits, Se
 use onex::model::Actor;
 use onex::proxy::Proxy;
 use onex::registry::engine::Clock;
-use onex::telemetry::{Metrics, Via};
+use onex::telemetry::Metrics;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub struct Door {
 }
 
 pub fn caller() -> Caller {
-    Caller { actor: Actor::anonymous(None), correlation_id: None, via: Via::Http, trace: None }
+    Caller::anybody(Actor::anonymous(None))
 }
 
 impl Door {
