@@ -11,8 +11,8 @@ pub use notify::notify;
 pub use operations::FREE_BYTES_MIN;
 
 use crate::config::Config;
-use crate::graphql::{Bounds, Documents, Services};
-use crate::http::{self, Limits, Parts};
+use crate::graphql::{Bounds, Documents, Services, Trusted};
+use crate::http::{self, Parts, Tls};
 use crate::log::sqlite::{OpenError, SqliteLog};
 use crate::log::{Break, Log, Verification};
 use crate::model::{Actor, Band, RegistryId, Time};
@@ -27,7 +27,6 @@ use crate::registry::pool::Rules;
 use crate::registry::state::State;
 use crate::registry::{keeper, upkeep};
 use crate::telemetry::{self, Metrics};
-use axum::serve::ListenerExt;
 use operations::Looking;
 use std::net::SocketAddr;
 use std::ops::Bound;
@@ -120,7 +119,7 @@ pub struct App {
     access: access::Running,
     address: SocketAddr,
     keeper: JoinHandle<()>,
-    server: JoinHandle<std::io::Result<()>>,
+    server: JoinHandle<()>,
     port_server: PortServing,
     /// Turns true when nobody should be sent here any more.
     unready: Arc<AtomicBool>,
@@ -157,6 +156,7 @@ impl App {
         let listener = listener.into_std().map_err(listening)?;
         let twin = listener.try_clone().and_then(TcpListener::from_std).map_err(listening)?;
         let listener = TcpListener::from_std(listener).map_err(listening)?;
+        let (tls, trusted) = (tls(config)?, trusted(config)?);
         let port_server = PortServing::bind(&config.ports.portserver)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let started_at = clock.now();
@@ -165,6 +165,8 @@ impl App {
             let (config, clock, metrics) = (config.clone(), clock.clone(), metrics.clone());
             move || open(&config, clock, started_at, &metrics)
         };
+        // Who wants TLS waits: an answer without it would be none.
+        let twin = tls.is_none().then_some(twin);
         let engine = starting::meanwhile(twin, opening).await?;
         let rules = config.ports.rules().map_err(|(setting, reason)| StartError::Setting { setting, reason })?;
         check_host(&engine, &rules)?;
@@ -206,20 +208,16 @@ impl App {
         };
         let parts = Parts {
             access: access.access.clone(),
-            documents: Arc::new(Documents::new(services)),
-            limits: Limits {
-                body_bytes_max: config.http.body_bytes_max,
-                operations_max: config.http.operations_max,
-                init_wait: Duration::from_secs(config.http.init_seconds.into()),
-                stall_wait: Duration::from_secs(config.http.stall_seconds.into()),
-            },
+            documents: Arc::new(Documents::new(services).trusting(trusted)),
+            limits: config.http.limits(),
+            sites: config.http.sites(address).map_err(|(setting, reason)| StartError::Setting { setting, reason })?,
             metrics,
             operations: Arc::new(looking),
             stopping: stop.clone(),
             open: held,
         };
         let keeper = tokio::spawn(keeper::keep(engine.handle(), engine.views().clone(), clock));
-        let server = tokio::spawn(serve(listener, parts, stop));
+        let server = tokio::spawn(http::serve(listener, tls, parts, stop));
         let end = End { pause: seconds(config.stop_pause_seconds), within: seconds(config.stop_seconds) };
         Ok(App { engine, proxy, access, address, keeper, server, port_server, unready, stopping, open, end })
     }
@@ -356,6 +354,27 @@ fn start_proxy(
     Ok(Proxy::start(engine.handle(), engine.views().clone(), clock, calls.rules(), outbound, metrics))
 }
 
+fn tls(config: &Config) -> Result<Option<Tls>, StartError> {
+    let setting = |setting, reason| StartError::Setting { setting, reason };
+    let files = config.tls.files().map_err(|(name, reason)| setting(name, reason))?;
+    files.map(Tls::load).transpose().map_err(|error| setting("tls", error.to_string()))
+}
+
+/// The documents that alone may run, where a file names them.
+fn trusted(config: &Config) -> Result<Option<Trusted>, StartError> {
+    let path = &config.http.trusted_documents;
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let read = std::fs::read_to_string(path).map_err(|error| error.to_string());
+    let trusted = read.and_then(|list| Trusted::read(&list)).map_err(|reason| {
+        let reason = format!("{} {reason}", path.display());
+        StartError::Setting { setting: "http.trusted_documents", reason }
+    })?;
+    tracing::info!(documents = trusted.len(), "only trusted documents may run");
+    Ok(Some(trusted))
+}
+
 /// Refuses a new name for this machine while numbers of it are leased under the old one: they would be given again.
 fn check_host(engine: &Engine, rules: &Rules) -> Result<(), StartError> {
     let state = engine.views().current();
@@ -403,18 +422,6 @@ fn open(config: &Config, clock: Arc<dyn Clock>, now: Time, metrics: &Metrics) ->
     let options = engine::Options { metrics: metrics.writer.clone(), ..engine::Options::default() };
     let engine = Engine::start(log, clock, &options, upkeep);
     engine.map_err(|source| StartError::Log { directory: config.data_dir.display().to_string(), source })
-}
-
-async fn serve(listener: TcpListener, parts: Parts, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
-    let listener = listener.tap_io(|connection| {
-        // Answers are written whole: waiting for more to send only delays them.
-        let _ = connection.set_nodelay(true);
-    });
-    let service = http::router(parts).into_make_service_with_connect_info::<SocketAddr>();
-    let stopped = async move {
-        let _ = stop.wait_for(|stopping| *stopping).await;
-    };
-    axum::serve(listener, service).with_graceful_shutdown(stopped).await
 }
 
 /// The instant now, by the machine's clock.

@@ -1,21 +1,34 @@
 //! GraphQL over HTTP.
 
 use crate::support::server::Server;
+use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 struct Answer {
     status: u16,
-    content_type: String,
-    allow: Option<String>,
+    headers: HeaderMap,
     body: Value,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    fn content_type(&self) -> &str {
+        self.header("content-type").unwrap_or_default()
+    }
+
+    fn code(&self) -> &str {
+        self.body["errors"][0]["extensions"]["code"].as_str().unwrap_or_default()
+    }
 }
 
 async fn send(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
-    let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
-    let (content_type, allow) = (header("content-type").unwrap_or_default(), header("allow"));
-    let status = response.status().as_u16();
-    Answer { status, content_type, allow, body: response.json().await.unwrap() }
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let text = response.text().await.unwrap();
+    Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
 }
 
 fn post(server: &Server, accept: &str, body: impl Into<String>) -> reqwest::RequestBuilder {
@@ -23,13 +36,21 @@ fn post(server: &Server, accept: &str, body: impl Into<String>) -> reqwest::Requ
     request.header("content-type", "application/json").header("accept", accept).body(body.into())
 }
 
+fn get(server: &Server, parameters: &[(&str, &str)]) -> reqwest::RequestBuilder {
+    reqwest::Client::new().get(format!("{}/graphql", server.url())).query(parameters)
+}
+
+fn query(query: &str) -> String {
+    json!({ "query": query }).to_string()
+}
+
 const MODERN: &str = "application/graphql-response+json";
 const LEGACY: &str = "application/json";
+const REGISTER: &str = "mutation { register(input: {name: \"a\"}) { created } }";
 
 #[tokio::test]
 async fn the_status_says_what_happened_to_those_who_accept_it() {
     let server = Server::start();
-    let query = |query: &str| json!({"query": query}).to_string();
     for (body, modern, legacy) in [
         (query("{ registry { id } }"), 200, 200),
         (query("{ registry { "), 400, 200),
@@ -38,35 +59,109 @@ async fn the_status_says_what_happened_to_those_who_accept_it() {
         (json!({"query": "query a { __typename } query b { __typename }"}).to_string(), 422, 200),
         (query("subscription { registryEvents { sequence } }"), 422, 200),
         ("{".to_owned(), 400, 400),
-        ("[]".to_owned(), 400, 400),
-        (json!({"query": 1}).to_string(), 400, 400),
-        (json!({"query": "{ __typename }", "variables": []}).to_string(), 400, 400),
-        (json!({"query": "{ __typename }", "unheardOf": 1, "extensions": {}}).to_string(), 200, 200),
+        (String::new(), 400, 400),
+        ("[]".to_owned(), 422, 400),
+        ("1".to_owned(), 422, 400),
+        ("{}".to_owned(), 422, 400),
+        (json!({"query": 1}).to_string(), 422, 400),
+        (json!({"query": "{ __typename }", "variables": []}).to_string(), 422, 400),
+        (json!({"query": "{ __typename }", "operationName": 1}).to_string(), 422, 400),
+        (json!({"query": "{ __typename }", "extensions": "x"}).to_string(), 422, 400),
+        (json!({"query": "{ __typename }", "unheardOf": 1, "extensions": {}, "variables": null}).to_string(), 200, 200),
     ] {
         let answer = send(post(&server, MODERN, body.clone())).await;
-        assert_eq!(answer.status, modern, "{body}");
-        assert!(answer.content_type.starts_with(MODERN), "{}", answer.content_type);
+        assert_eq!(answer.status, modern, "{body}: {}", answer.body);
+        assert_eq!(answer.content_type(), format!("{MODERN}; charset=utf-8"));
         if modern != 200 {
-            assert_eq!(answer.body["errors"][0]["extensions"]["code"], "INVALID_ARGUMENT", "{body}");
+            assert_eq!(answer.code(), "INVALID_ARGUMENT", "{body}");
             assert!(answer.body.get("data").is_none(), "{}", answer.body);
         }
         let answer = send(post(&server, LEGACY, body.clone())).await;
-        assert_eq!(answer.status, legacy, "{body}");
-        assert!(answer.content_type.starts_with(LEGACY), "{}", answer.content_type);
+        assert_eq!(answer.status, legacy, "{body}: {}", answer.body);
+        assert_eq!(answer.content_type(), format!("{LEGACY}; charset=utf-8"));
     }
+}
+
+#[tokio::test]
+async fn data_beside_errors_has_a_status_of_its_own_where_that_is_set() {
+    let partial = query("{ registry { id } at(sequence: 99) { registry { id } } }");
+    for (setting, modern) in [("false", 200), ("true", 294)] {
+        let server = Server::start_with(&[("ONEX_HTTP_PARTIAL_STATUS", setting)]);
+        let answer = send(post(&server, MODERN, partial.clone())).await;
+        assert!(answer.body.get("data").is_some() && answer.body.get("errors").is_some(), "{}", answer.body);
+        assert_eq!(answer.status, modern);
+        assert_eq!(send(post(&server, LEGACY, partial.clone())).await.status, 200);
+        assert_eq!(send(post(&server, MODERN, query("{ __typename }"))).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_can_take_is_not_made() {
+    let server = Server::start();
+    let answer = send(post(&server, "text/html", query(REGISTER))).await;
+    assert_eq!((answer.status, answer.code()), (406, "INVALID_ARGUMENT"));
+    assert_eq!(send(get(&server, &[("query", "{ __typename }")]).header("accept", "image/png")).await.status, 406);
+    assert_eq!(server.sequence().await, 0);
+}
+
+#[tokio::test]
+async fn only_plain_json_in_utf_8_is_read() {
+    let server = Server::start();
+    let url = format!("{}/graphql", server.url());
+    for (name, value) in [("content-type", "application/json; charset=latin1"), ("content-type", "application/xml")] {
+        let answer = send(reqwest::Client::new().post(&url).header(name, value).body(query(REGISTER))).await;
+        assert_eq!(answer.status, 415, "{value}");
+    }
+    let answer = send(post(&server, LEGACY, query(REGISTER)).header("content-encoding", "gzip")).await;
+    assert_eq!((answer.status, answer.header("accept-encoding")), (415, Some("identity")));
+    assert_eq!(server.sequence().await, 0);
+}
+
+#[tokio::test]
+async fn what_the_path_is_for_is_said_where_it_is_asked_for_something_else() {
+    let server = Server::start();
+    let url = format!("{}/graphql", server.url());
+    let client = reqwest::Client::new();
+    let answer = send(client.put(&url).body("{}")).await;
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD, POST, OPTIONS")));
+    let answer = send(client.request(reqwest::Method::OPTIONS, &url)).await;
+    assert_eq!((answer.status, answer.header("allow")), (204, Some("GET, HEAD, POST, OPTIONS")));
+    let answer = send(client.head(&url).query(&[("query", "{ __typename }")])).await;
+    assert_eq!((answer.status, answer.body), (200, json!("")));
+    assert_eq!(send(client.head(&url).query(&[("query", REGISTER)])).await.status, 405);
+    assert_eq!(server.sequence().await, 0);
+}
+
+#[tokio::test]
+async fn an_array_of_operations_is_answered_by_an_array_up_to_a_bound() {
+    let server = Server::start_with(&[("ONEX_HTTP_BATCH_MAX", "3")]);
+    let one = |query: &str| json!({ "query": query });
+    let batch = json!([one(REGISTER), one("{ registry { sequence } }"), {"query": 1}]);
+    let answer = send(post(&server, MODERN, batch.to_string())).await;
+    assert_eq!((answer.status, answer.content_type()), (200, "application/json; charset=utf-8"));
+    assert_eq!(answer.body[0]["data"]["register"]["created"], true);
+    assert_eq!(answer.body[1]["data"]["registry"]["sequence"], 1);
+    assert_eq!(answer.body[2]["errors"][0]["message"], "query is no text");
+    let many = json!(vec![one(REGISTER); 4]);
+    let answer = send(post(&server, MODERN, many.to_string())).await;
+    assert_eq!(answer.status, 422);
+    assert_eq!(answer.body["errors"][0]["message"], "the array has 4 operations; it has 1 to 3 (http.batch_max)");
+    assert_eq!(server.sequence().await, 1);
 }
 
 #[tokio::test]
 async fn a_get_reads_and_never_changes() {
     let server = Server::start();
-    let get = |query: &str| {
-        let client = reqwest::Client::new().get(format!("{}/graphql", server.url()));
-        client.query(&[("query", query), ("variables", "{\"first\": 1}")])
-    };
-    let answer = send(get("query($first: Int) { nodes(first: $first) { totalCount } }")).await;
+    let ask = |query: &str| get(&server, &[("query", query), ("variables", "{\"first\": 1}"), ("operationName", "")]);
+    let answer = send(ask("query($first: Int) { nodes(first: $first) { totalCount } }")).await;
     assert_eq!((answer.status, &answer.body["data"]["nodes"]["totalCount"]), (200, &json!(0)));
-    let answer = send(get("mutation { register(input: {name: \"a\"}) { created } }")).await;
-    assert_eq!((answer.status, answer.allow.as_deref()), (405, Some("POST")));
+    for accept in [MODERN, LEGACY, "text/event-stream"] {
+        let answer = send(ask(REGISTER).header("accept", accept)).await;
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")), "{accept}");
+    }
+    for (parameters, status) in [(vec![], 422), (vec![("query", "{ a }"), ("variables", "{")], 400)] {
+        assert_eq!(send(get(&server, &parameters).header("accept", MODERN)).await.status, status);
+    }
     assert_eq!(server.sequence().await, 0);
 }
 
@@ -88,7 +183,8 @@ async fn what_a_browser_sends_unasked_is_refused() {
 async fn a_correlation_id_travels_from_the_header_to_the_event() {
     let server = Server::start();
     let body = json!({"query": "mutation { register(input: {name: \"a\"}) { created } }"}).to_string();
-    send(post(&server, LEGACY, body).header("x-correlation-id", "c-7")).await;
+    let answer = send(post(&server, LEGACY, body).header("x-correlation-id", "c-7")).await;
+    assert_eq!(answer.header("x-correlation-id"), Some("c-7"));
     let events =
         server.query("{ events(filter: {correlationId: \"c-7\"}) { nodes { type actor } } }", Value::Null).await;
     assert_eq!(events["events"]["nodes"], json!([{"type": "NODE_REGISTERED", "actor": "anonymous"}]));

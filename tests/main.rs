@@ -16,10 +16,12 @@ mod answers;
 mod bad_input;
 mod calls;
 mod cli;
+mod connections;
 mod corpus;
 mod crash;
 mod data_directory;
 mod direct;
+mod event_streams;
 mod generated_requests;
 mod house;
 mod http;
@@ -32,6 +34,7 @@ mod nodes;
 mod operations;
 #[cfg(feature = "mcp")]
 mod outbound;
+mod persisted;
 #[cfg(target_os = "linux")]
 mod port_commands;
 #[cfg(target_os = "linux")]
@@ -43,6 +46,7 @@ mod reading;
 mod registration;
 mod schema;
 mod support;
+mod tls;
 mod tool_commands;
 mod watching;
 mod websocket;

@@ -19,6 +19,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// The exit status of a server that was told twice to end.
 const INTERRUPTED: u8 = 130;
 
+/// How many descriptors are needed besides those of connections: the log, calls of endpoints, probes of ports.
+#[cfg(unix)]
+const OTHER_DESCRIPTORS: u64 = 256;
+
 /// Where the registry listens and keeps its log. Every setting is also a variable (see --print-config) and can stand
 /// in a file.
 #[derive(Debug, clap::Args)]
@@ -74,6 +78,8 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
         return Ok(ExitCode::SUCCESS);
     }
     let logging = Logging::start(&config)?;
+    #[cfg(unix)]
+    raise_descriptors(config.http.connections_max);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(serve(&config));
     // The last part of the time is for what runs to be dropped, and so for the log to be closed. What did not end is not
@@ -81,6 +87,24 @@ pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
     runtime.shutdown_timeout(Duration::from_secs(u64::from(config.stop_seconds)) / 10);
     logging.end();
     ended
+}
+
+/// Takes as many descriptors as this user may have: each connection needs one, and what a process has at first is meant
+/// for programs that need few.
+#[cfg(unix)]
+fn raise_descriptors(connections_max: usize) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).is_ok();
+    let descriptors = if raised { limit.maximum } else { limit.current };
+    let wanted = connections_max as u64 + OTHER_DESCRIPTORS;
+    if let Some(descriptors) = descriptors.filter(|descriptors| *descriptors < wanted) {
+        tracing::warn!(
+            descriptors,
+            connections_max,
+            "there are fewer descriptors than http.connections_max needs: raise them (ulimit -n, LimitNOFILE), or lower it"
+        );
+    }
 }
 
 async fn serve(config: &Config) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
@@ -155,9 +179,10 @@ impl Logging {
 fn greet(config: &Config, app: &App) {
     let view = app.engine().views().current();
     let access = access(config, app);
+    let s = if config.tls.certificate.as_os_str().is_empty() { "" } else { "s" };
     let lines = [
         format!("onex {} is ready", env!("CARGO_PKG_VERSION")),
-        format!("  GraphQL  http://{0}/graphql (websocket: ws://{0}/graphql)", app.address()),
+        format!("  GraphQL  http{s}://{0}/graphql (websocket: ws{s}://{0}/graphql)", app.address()),
         format!(
             "  data     {} ({} nodes, {} tools, {} changes)",
             config.data_dir.display(),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::client::Client;
+use crate::client::{Certificates, Client};
 
 use super::error::Error;
 
@@ -19,6 +19,15 @@ pub struct ServerArgs {
     /// A file that holds the token, and that its owner alone may read.
     #[arg(long, value_name = "FILE", env = "ONEX_TOKEN_FILE")]
     token_file: Option<PathBuf>,
+    /// The certificates that an https registry's may be signed by, as PEM; otherwise those that this machine trusts.
+    #[arg(long, value_name = "FILE", env = "ONEX_CA")]
+    ca: Option<PathBuf>,
+    /// The certificate to show to an https registry, as PEM.
+    #[arg(long, value_name = "FILE", env = "ONEX_CERTIFICATE", requires = "key")]
+    certificate: Option<PathBuf>,
+    /// Its private key, as PEM.
+    #[arg(long, value_name = "FILE", env = "ONEX_KEY", requires = "certificate")]
+    key: Option<PathBuf>,
 }
 
 impl ServerArgs {
@@ -29,7 +38,9 @@ impl ServerArgs {
             (_, Some(path)) => Some(read_token(path)?),
             _ => None,
         };
-        Ok(Client::try_new(&self.server, token)?)
+        let certificates =
+            Certificates { ca: self.ca.clone(), certificate: self.certificate.clone(), key: self.key.clone() };
+        Ok(Client::try_with(&self.server, token, &certificates)?)
     }
 }
 

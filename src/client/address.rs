@@ -13,6 +13,8 @@ pub(super) struct Address {
     pub(super) socket: String,
     /// What errors show: the base, as a user would write it.
     pub(super) shown: String,
+    /// Whether connections are made with TLS.
+    pub(super) is_secret: bool,
 }
 
 impl Address {
@@ -21,10 +23,10 @@ impl Address {
         let bad = |reason| Error::BadAddress { server: server.to_owned(), reason };
         let mut url = Url::parse(server.trim()).map_err(|_| bad("it is not a URL"))?;
         match url.scheme() {
-            "http" => {}
-            "https" => return Err(Error::NoTls { server: server.to_owned() }),
-            _ => return Err(bad("it does not begin with http://")),
+            "http" | "https" => {}
+            _ => return Err(bad("it begins with neither http:// nor https://")),
         }
+        let is_secret = url.scheme() == "https";
         if !url.username().is_empty() || url.password().is_some() {
             // Not quoted back: what stands there is a secret.
             return Err(Error::BadAddress {
@@ -42,8 +44,8 @@ impl Address {
         let shown = url.as_str().trim_end_matches('/').to_owned();
         url.set_path(&format!("{base}/graphql"));
         let mut socket = url.clone();
-        socket.set_scheme("ws").map_err(|()| bad("it has no form for websockets"))?;
-        Ok(Self { http: url, socket: socket.into(), shown })
+        socket.set_scheme(if is_secret { "wss" } else { "ws" }).map_err(|()| bad("it has no form for websockets"))?;
+        Ok(Self { http: url, socket: socket.into(), shown, is_secret })
     }
 }
 
@@ -83,8 +85,8 @@ mod tests {
     }
 
     #[test]
-    fn https_is_refused_with_what_to_do() {
-        check_refused("https://h", "put a TLS proxy in front");
+    fn https_goes_with_websockets_over_tls() {
+        check("https://h/", "https://h/graphql", "wss://h/graphql", "https://h");
     }
 
     #[test]

@@ -11,25 +11,22 @@ pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum Error {
     /// The text given as a server cannot be one.
-    #[error("{server:?} is no registry's address, because {reason}: write http://HOST:PORT")]
+    #[error("{server:?} is no registry's address, because {reason}: write http://HOST:PORT or https://HOST:PORT")]
     BadAddress {
         /// What was given.
         server: String,
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// An https address: this build speaks plain HTTP only.
-    #[error("{server} asks for TLS, which this build does not have yet: put a TLS proxy in front, or use http")]
-    NoTls {
-        /// What was given.
-        server: String,
+    /// The certificates for an https address cannot be used.
+    #[error("the certificates cannot be used: {reason}: check --ca, --certificate and --key")]
+    BadCertificate {
+        /// Which, and what is wrong with them.
+        reason: String,
     },
     /// The token has characters that a header cannot carry.
     #[error("the token holds characters that no header can carry: check --token or ONEX_TOKEN for line breaks")]
     BadToken,
-    /// The HTTP client could not be made.
-    #[error("cannot set up an HTTP client")]
-    Setup(#[source] reqwest::Error),
     /// Nobody listens there.
     #[error("no registry answers at {address}: start one with \"onex serve\", or name another with --server")]
     Unreachable {
@@ -93,9 +90,8 @@ impl Error {
             Self::Unreachable { .. } | Self::Lost { .. } | Self::NotARegistry { .. } => true,
             Self::Refused { retryable, .. } => *retryable,
             Self::BadAddress { .. }
-            | Self::NoTls { .. }
+            | Self::BadCertificate { .. }
             | Self::BadToken
-            | Self::Setup(_)
             | Self::Malformed { .. }
             | Self::TooLarge { .. } => false,
         }

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes, client::IntoClientRequest};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 
 use super::Inner;
 use super::error::{Error, Refusal};
@@ -139,7 +139,8 @@ pub(super) async fn open(inner: &Inner) -> Result<Socket, Error> {
     }
     let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
     // Without Nagle's delay: what is small here is urgent.
-    let connected = tokio_tungstenite::connect_async_with_config(request, Some(config), true).await;
+    let tls = Some(Connector::Rustls(inner.tls.clone()));
+    let connected = tokio_tungstenite::connect_async_tls_with_config(request, Some(config), true, tls).await;
     let (mut socket, _) = connected.map_err(|error| not_connected(inner, error))?;
     let payload = inner.token.as_ref().map_or(json!({}), |token| json!({"Authorization": token.text}));
     let greeted = async {
@@ -170,6 +171,7 @@ async fn send(socket: &mut Socket, message: Value) -> Result<(), Ended> {
 fn not_connected(inner: &Inner, error: tungstenite::Error) -> Error {
     match error {
         tungstenite::Error::Io(error) => inner.unreachable(error.into()),
+        tungstenite::Error::Tls(error) => inner.unreachable(error.into()),
         tungstenite::Error::Http(response) if matches!(response.status().as_u16(), 401 | 403) => {
             let code = if response.status().as_u16() == 401 { "UNAUTHENTICATED" } else { "PERMISSION_DENIED" };
             no_entry(code, "the registry lets nobody follow it with this token: check --token or ONEX_TOKEN".to_owned())

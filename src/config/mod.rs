@@ -12,6 +12,7 @@ mod log;
 mod ports;
 mod registration;
 mod telemetry;
+mod tls;
 
 pub use access::Access;
 pub use calls::{Calls, LeastTrust};
@@ -22,6 +23,7 @@ pub use log::{Format, Level, Log};
 pub use ports::Ports;
 pub use registration::Registration;
 pub use telemetry::Telemetry;
+pub use tls::Tls;
 
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
@@ -51,6 +53,8 @@ pub struct Config {
     pub registration: Registration,
     /// What the transports allow.
     pub http: Http,
+    /// What makes connections secret.
+    pub tls: Tls,
     /// What a request may ask for.
     pub limits: Limits,
     /// Which port numbers are leased, to whom and for how long.
@@ -75,6 +79,7 @@ impl Default for Config {
             history: History::default(),
             registration: Registration::default(),
             http: Http::default(),
+            tls: Tls::default(),
             limits: Limits::default(),
             ports: Ports::default(),
             calls: Calls::default(),
@@ -110,6 +115,28 @@ const SETTINGS: &[(&str, &str)] = &[
         "http.stall_seconds",
         "How long a websocket may take nothing of what waits for it before it is ended, in seconds.",
     ),
+    ("http.batch_max", "How many operations one request has, as an array; 0: none has one."),
+    ("http.partial_status", "Answer data beside errors with status 294 to those who accept the GraphQL media type."),
+    (
+        "http.allowed_hosts",
+        "Names of the server besides localhost and addresses, such as registry.local or *.local; none: any name, beyond \
+         a loopback address.",
+    ),
+    ("http.allowed_origins", "Other sites whose pages may ask, such as https://app.example.com; *: all."),
+    (
+        "http.trusted_documents",
+        "A file of the documents that alone may run: a JSON object with a document for each id; empty: all may run.",
+    ),
+    ("http.connections_max", "How many connections there are at once."),
+    (
+        "http.connections_per_address_max",
+        "How many of them one address has; 0: 1,000, and as many as there are where the address is this machine's own.",
+    ),
+    (
+        "http.header_seconds",
+        "How long a connection may take to send a request's headers, the first and each that follows, in seconds.",
+    ),
+    ("http.body_seconds", "How long a request's body may take to arrive, in seconds."),
     ("limits.document_bytes_max", "The most bytes of a GraphQL document."),
     ("limits.tokens_max", "The most tokens of a document: names, numbers, texts and punctuation."),
     ("limits.depth_max", "How deep fields nest."),
@@ -128,6 +155,15 @@ const SETTINGS: &[(&str, &str)] = &[
         "How long a query, the reading of a mutation's answer, or one event of a subscription may take, in milliseconds.",
     ),
     ("limits.introspection", "Answer questions about the schema."),
+    (
+        "tls.certificate",
+        "A file with the server's certificate and those that lead from it to one that clients know, as PEM; empty: no TLS.",
+    ),
+    ("tls.key", "A file with its private key, as PEM."),
+    (
+        "tls.client_ca",
+        "A file with the certificates that clients' are signed by, as PEM; empty: clients are asked for none.",
+    ),
     ("ports.host", "What leases call the machine that the registry runs on."),
     ("ports.bands", "Port numbers to give out, each FROM-TO, or HOST=FROM-TO for one host alone."),
     ("ports.reserved", "Port numbers never to give out, each NUMBER or FROM-TO, or HOST=... for one host alone."),
@@ -249,6 +285,9 @@ impl Config {
             ("http.operations_max", self.http.operations_max as u64),
             ("http.init_seconds", u64::from(self.http.init_seconds)),
             ("http.stall_seconds", u64::from(self.http.stall_seconds)),
+            ("http.connections_max", self.http.connections_max as u64),
+            ("http.header_seconds", u64::from(self.http.header_seconds)),
+            ("http.body_seconds", u64::from(self.http.body_seconds)),
             ("ports.ttl_seconds", u64::from(self.ports.ttl_seconds)),
             ("ports.ttl_seconds_max", u64::from(self.ports.ttl_seconds_max)),
             ("calls.timeout_ms", u64::from(self.calls.timeout_ms)),
@@ -264,6 +303,8 @@ impl Config {
             return Err(invalid(place("ports.ttl_seconds"), "is more than ports.ttl_seconds_max"));
         }
         self.ports.rules().map(drop).map_err(|(path, reason)| invalid(place(path), reason))?;
+        self.tls.files().map(drop).map_err(|(path, reason)| invalid(place(path), reason))?;
+        self.http.sites(self.listen).map(drop).map_err(|(path, reason)| invalid(place(path), reason))?;
         self.limits.check().map_err(|(path, reason)| invalid(place(path), reason))?;
         self.telemetry.check().map_err(|(path, reason)| invalid(place(path), reason))?;
         self.access.check().map_err(|(path, reason)| invalid(place(path), reason))?;

@@ -12,6 +12,7 @@ use super::limits::budget::{Budget, Timed, timed_out};
 use super::limits::cost::{Costs, OutputTypes};
 use super::limits::{self, Limits, shape, text, tidy};
 use super::observed::{Observed, Operations, Watched, answered, span_of};
+use super::persisted::{Named, Persisted, Text, Trusted};
 use super::reach::Pinned;
 use super::shared::{Runnable, Shared};
 use super::variables::InputTypes;
@@ -59,13 +60,23 @@ pub enum Refused {
     Syntax(Vec<ServerError>),
     /// The document does not fit the schema, names no operation that is meant, or its variables do not fit.
     Request(Vec<ServerError>),
+    /// What was sent is no GraphQL request.
+    Malformed(Vec<ServerError>),
+    /// The document is named, and not known by that name.
+    NotFound(Vec<ServerError>),
+    /// The document is none of those that may run here.
+    Untrusted(Vec<ServerError>),
 }
 
 impl Refused {
     /// What is wrong; each error has a code.
     pub fn errors(&self) -> &[ServerError] {
         match self {
-            Refused::Syntax(errors) | Refused::Request(errors) => errors,
+            Refused::Syntax(errors)
+            | Refused::Request(errors)
+            | Refused::Malformed(errors)
+            | Refused::NotFound(errors)
+            | Refused::Untrusted(errors) => errors,
         }
     }
 }
@@ -153,6 +164,7 @@ pub struct Documents {
     observed: Observed,
     numbers: AtomicU64,
     answers: KeptAnswers,
+    persisted: Persisted,
 }
 
 impl Documents {
@@ -167,7 +179,35 @@ impl Documents {
         let observed = Observed::new(services.requests.clone());
         let (numbers, answers) = (AtomicU64::new(0), KeptAnswers::new());
         let shared = Shared::new(schema.clone(), services.views.clone(), limits.clone());
-        Documents { services, schema, checker, inputs, outputs, limits, shared, kept, observed, numbers, answers }
+        let persisted = Persisted::new();
+        Documents {
+            services,
+            schema,
+            checker,
+            inputs,
+            outputs,
+            limits,
+            shared,
+            kept,
+            observed,
+            numbers,
+            answers,
+            persisted,
+        }
+    }
+
+    /// With a list of documents, only those may run.
+    pub fn trusting(mut self, trusted: Option<Trusted>) -> Self {
+        self.persisted.trust(trusted);
+        self
+    }
+
+    /// The text of the document that a request means, which it need not bring; transports ask for it first.
+    ///
+    /// # Errors
+    /// Where the request means none, or one that is not known or may not run.
+    pub fn text<'a>(&self, named: &Named<'a>) -> Result<Text<'a>, Refused> {
+        self.persisted.text(named)
     }
 
     /// Makes an operation ready to run, or says everything that is wrong with it.

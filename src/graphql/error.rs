@@ -29,6 +29,8 @@ pub enum ErrorCode {
     PermissionDenied,
     /// Asked too often; the details say when to ask again.
     RateLimited,
+    /// The document is named by a hash or id that is not known; send its text as well.
+    PersistedQueryNotFound,
     /// The answer would be too large; ask for less.
     TooComplex,
     /// The registry cannot do it now; the same request may work later.
@@ -85,6 +87,7 @@ impl ErrorCode {
             ErrorCode::Unauthenticated => "UNAUTHENTICATED",
             ErrorCode::PermissionDenied => "PERMISSION_DENIED",
             ErrorCode::RateLimited => "RATE_LIMITED",
+            ErrorCode::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
             ErrorCode::TooComplex => "TOO_COMPLEX",
             ErrorCode::Unavailable => "UNAVAILABLE",
             ErrorCode::Internal => "INTERNAL",

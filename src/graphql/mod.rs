@@ -16,6 +16,7 @@ mod mutation;
 mod observed;
 mod order;
 mod paging;
+mod persisted;
 mod query;
 mod reach;
 mod reading;
@@ -31,6 +32,7 @@ pub use answer::{Answer, Answers, Given};
 pub use direct::{DirectMutation, DirectSubscription};
 pub use documents::{AtHand, Documents, Executable, Kind, Refused};
 pub use limits::Limits;
+pub use persisted::{Named, Text, Trusted};
 
 use crate::access::Visitor;
 use crate::model::Actor;

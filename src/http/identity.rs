@@ -1,6 +1,6 @@
 //! Who calls, and whether it may ask now.
 
-use super::Parts;
+use super::{Parts, Peer};
 use crate::access::{Unknown, Visitor};
 use crate::graphql::Caller;
 use crate::graphql::error::{ErrorCode, extensions};
@@ -10,7 +10,6 @@ use async_graphql::ServerError;
 use axum::http::{HeaderMap, header};
 use serde_json::json;
 use serde_json::value::RawValue;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Why somebody may not ask.
@@ -38,7 +37,7 @@ impl Denied {
 }
 
 /// Who sends an HTTP request or opens a websocket. A websocket may say so later, in its connection_init.
-pub(super) fn caller(parts: &Parts, address: SocketAddr, headers: &HeaderMap) -> Result<Caller, Denied> {
+pub(super) fn caller(parts: &Parts, peer: &Peer, headers: &HeaderMap) -> Result<Caller, Denied> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
     let correlation_id = text(header::HeaderName::from_static("x-correlation-id")).map(str::to_owned);
     let authorization = match headers.get(header::AUTHORIZATION) {
@@ -51,15 +50,20 @@ pub(super) fn caller(parts: &Parts, address: SocketAddr, headers: &HeaderMap) ->
         known => known,
     };
     match known {
-        Ok(known) => Ok(Caller {
-            actor: Actor { principal: known.name.clone(), address: Some(address.to_string()) },
-            correlation_id,
-            via: Via::Http,
-            trace: text(header::HeaderName::from_static("traceparent")).and_then(|trace| trace.parse().ok()),
-            visitor: Visitor::new(parts.access.clone(), known, address.ip().to_canonical()),
-        }),
+        Ok(known) => {
+            // Who proves nothing else goes by the certificate's name.
+            let certificate = peer.certificate.as_ref().filter(|_| authorization.is_none());
+            let principal = certificate.map_or_else(|| known.name.clone(), |shown| shown.subject.clone());
+            Ok(Caller {
+                actor: Actor { principal, address: Some(peer.address.to_string()) },
+                correlation_id,
+                via: Via::Http,
+                trace: text(header::HeaderName::from_static("traceparent")).and_then(|trace| trace.parse().ok()),
+                visitor: Visitor::new(parts.access.clone(), known, peer.address.ip().to_canonical()),
+            })
+        }
         Err(unknown) => {
-            let actor = Actor::anonymous(Some(address.to_string()));
+            let actor = Actor::anonymous(Some(peer.address.to_string()));
             parts.access.refused_unknown(&actor, correlation_id.as_deref(), &unknown);
             Err(Denied::unknown(&unknown))
         }

@@ -4,27 +4,43 @@
 //! GraphQL-over-HTTP draft gives it, and websockets follow their protocols to the letter.
 
 mod answer;
+mod body;
+mod encoding;
+mod event_stream;
 mod graphql_http;
 mod identity;
 mod operations;
+mod request;
+mod server;
+mod site;
 pub mod starting;
 mod websocket;
 
 pub use operations::{NotReady, Operations};
+pub use server::{Tls, TlsError, TlsFiles, serve};
+pub use site::Sites;
 
 use crate::access::Access;
 use crate::graphql::Documents;
-use crate::graphql::error::ErrorCode;
 use crate::telemetry::Metrics;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request, State, WebSocketUpgrade};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::HeaderName;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use server::ClientCertificate;
+use site::Verdict;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tower_service::Service;
+
+/// Where GraphQL is spoken.
+const PATH: &str = "/graphql";
+
+/// What a client calls its undertaking; the answer says it again.
+const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// What the transports allow.
 #[derive(Clone, Debug)]
@@ -37,6 +53,18 @@ pub struct Limits {
     pub init_wait: Duration,
     /// How long a websocket may take nothing of what waits for it.
     pub stall_wait: Duration,
+    /// How many operations one request has, as an array; 0: none has one.
+    pub batch_max: usize,
+    /// Whether data beside errors has a status of its own, 294, for those who accept the GraphQL media type.
+    pub tell_partial: bool,
+    /// How many connections there are at once.
+    pub connections_max: usize,
+    /// How many of them one address has; 0: 1,000, and as many as there are where the address is this machine's own.
+    pub connections_per_address_max: usize,
+    /// How long a connection may take to send a request's headers, the first and each that follows.
+    pub header_wait: Duration,
+    /// How long a request's body may take to arrive.
+    pub body_wait: Duration,
 }
 
 impl Default for Limits {
@@ -46,6 +74,12 @@ impl Default for Limits {
             operations_max: 256,
             init_wait: Duration::from_secs(10),
             stall_wait: Duration::from_secs(30),
+            batch_max: 10,
+            tell_partial: false,
+            connections_max: 16_384,
+            connections_per_address_max: 0,
+            header_wait: Duration::from_secs(60),
+            body_wait: Duration::from_secs(30),
         }
     }
 }
@@ -58,6 +92,8 @@ pub struct Parts {
     pub documents: Arc<Documents>,
     /// What the transports allow.
     pub limits: Limits,
+    /// From where it may be asked.
+    pub sites: Sites,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What operators ask.
@@ -68,15 +104,24 @@ pub struct Parts {
     pub open: mpsc::Sender<()>,
 }
 
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+struct Peer {
+    /// Where it is, as far as this machine can tell.
+    address: SocketAddr,
+    /// The certificate that it has shown; `None` where it has none, or was asked for none.
+    certificate: Option<Arc<ClientCertificate>>,
+}
+
 /// Every route.
-pub fn router(parts: Parts) -> Router {
+fn router(parts: Arc<Parts>) -> Router {
     Router::new()
         .route("/", get(index))
-        .route("/graphql", get(graphql_get).post(graphql_post))
+        .route(PATH, get(graphql_get).post(graphql_http::post).fallback(graphql_http::options))
         .route("/metrics", get(operations::metrics))
         .route("/healthz", get(operations::alive))
         .route("/readyz", get(operations::ready))
-        .with_state(Arc::new(parts))
+        .with_state(parts)
 }
 
 async fn index() -> &'static str {
@@ -88,58 +133,55 @@ async fn index() -> &'static str {
     )
 }
 
-/// Requests to one path, counted. A layer around the routes would cost each request another allocation.
-fn counted(parts: &Parts, response: Response) -> Response {
-    parts.metrics.connections.answered("/graphql", response.status().as_u16());
+/// Waits until the server is about to stop.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // Ends as well where whoever would say so is gone.
+    let _ = stop.wait_for(|stopping| *stopping).await;
+}
+
+/// Answers one request: first whether it may be asked from there, then what the routes say.
+async fn respond(parts: &Parts, mut router: Router, request: Request) -> Response {
+    let correlation_id = request.headers().get(CORRELATION_ID).cloned();
+    let is_graphql = request.uri().path() == PATH;
+    let routed = |request| async move {
+        match router.call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    };
+    let mut response = match parts.sites.judge(&request) {
+        Verdict::Own => routed(request).await,
+        Verdict::Foreign(origin) => {
+            let mut response = routed(request).await;
+            site::allow(&mut response, origin);
+            response
+        }
+        Verdict::Answered(response) => response,
+    };
+    // A layer around the routes would cost each request another allocation.
+    if is_graphql {
+        parts.metrics.connections.answered(PATH, response.status().as_u16());
+    }
+    if let Some(id) = correlation_id {
+        response.headers_mut().insert(CORRELATION_ID, id);
+    }
     response
 }
 
-async fn graphql_post(state: State<Arc<Parts>>, from: ConnectInfo<SocketAddr>, request: Request) -> Response {
-    let parts = state.0.clone();
-    counted(&parts, graphql_http::post(state, from, request).await)
-}
-
-async fn graphql_get(
-    state: State<Arc<Parts>>,
-    from: ConnectInfo<SocketAddr>,
-    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
-    request: Request,
-) -> Response {
-    let parts = state.0.clone();
-    counted(&parts, read_or_upgrade(state, from, upgrade, request).await)
-}
-
 /// A GET is a query, or the handshake of a websocket.
-async fn read_or_upgrade(
+async fn graphql_get(
     State(parts): State<Arc<Parts>>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
     request: Request,
 ) -> Response {
-    let caller = match identity::caller(&parts, address, request.headers()) {
+    let caller = match identity::caller(&parts, &peer, request.headers()) {
         Ok(caller) => caller,
-        Err(denied) => return answer::Media::accepted(request.headers()).denied(denied),
+        Err(denied) => return answer::Accepted::of(request.headers()).denied(denied),
     };
     match upgrade {
-        // A browser sends a websocket to any site without asking first, and says only where the page is from.
-        Ok(_) if !same_origin(request.headers()) => {
-            let message = "a websocket from a page of another site is refused";
-            answer::Media::Json.refused(StatusCode::FORBIDDEN, ErrorCode::InvalidArgument, message)
-        }
         Ok(upgrade) => websocket::upgrade(upgrade, parts, caller),
         Err(_) if !request.headers().contains_key("upgrade") => graphql_http::get(&parts, caller, request).await,
         Err(rejection) => rejection.into_response(),
-    }
-}
-
-/// Whether the request comes from a page of this server, or from no page at all.
-fn same_origin(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    match headers.get(header::ORIGIN) {
-        None => true,
-        Some(_) => {
-            let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
-            origin.is_some() && origin == text(header::HOST)
-        }
     }
 }

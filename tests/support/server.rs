@@ -45,6 +45,15 @@ impl Server {
         Server::start_in(&data_dir, &[]).keeping(directory)
     }
 
+    /// As `start`, with settings given as variables, such as `ONEX_HTTP_BATCH_MAX`.
+    pub fn start_with(settings: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        match Server::try_start(&directory.path().join("data"), &[], settings) {
+            Ok(server) => server.keeping(directory),
+            Err((status, said)) => panic!("the server ended with {status}: {said}"),
+        }
+    }
+
     pub fn keeping(mut self, directory: TempDir) -> Self {
         self._directory = Some(directory);
         self
@@ -59,12 +68,21 @@ impl Server {
 
     /// Starts a server; where it ends instead, how and with what words.
     pub fn try_start_in(data_dir: &Path, arguments: &[&str]) -> Result<Self, (ExitStatus, String)> {
+        Server::try_start(data_dir, arguments, &[])
+    }
+
+    /// As `try_start_in`, with settings given as variables.
+    pub fn try_start(
+        data_dir: &Path,
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+    ) -> Result<Self, (ExitStatus, String)> {
         let mut command = onex(&["serve", "--data-dir"]);
         command.arg(data_dir);
         if !arguments.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
-        command.args(arguments).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.args(arguments).envs(settings.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let said = Arc::new(Mutex::new(String::new()));
@@ -96,7 +114,7 @@ impl Server {
     }
 
     pub fn address(&self) -> &str {
-        self.url.trim_start_matches("http://")
+        self.url.split_once("://").unwrap().1
     }
 
     pub fn data_dir(&self) -> &Path {
