@@ -23,11 +23,11 @@ pub struct ServerArgs {
     #[arg(long, value_name = "FILE", env = "ONEX_CA")]
     ca: Option<PathBuf>,
     /// The certificate to show to an https registry, as PEM.
-    #[arg(long, value_name = "FILE", env = "ONEX_CERTIFICATE", requires = "key")]
-    certificate: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", env = "ONEX_CLIENT_CERTIFICATE", requires = "client_key")]
+    client_certificate: Option<PathBuf>,
     /// Its private key, as PEM.
-    #[arg(long, value_name = "FILE", env = "ONEX_KEY", requires = "certificate")]
-    key: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", env = "ONEX_CLIENT_KEY", requires = "client_certificate")]
+    client_key: Option<PathBuf>,
 }
 
 impl ServerArgs {
@@ -38,8 +38,11 @@ impl ServerArgs {
             (_, Some(path)) => Some(read_token(path)?),
             _ => None,
         };
-        let certificates =
-            Certificates { ca: self.ca.clone(), certificate: self.certificate.clone(), key: self.key.clone() };
+        let certificates = Certificates {
+            ca: self.ca.clone(),
+            certificate: self.client_certificate.clone(),
+            key: self.client_key.clone(),
+        };
         Ok(Client::try_with(&self.server, token, &certificates)?)
     }
 }

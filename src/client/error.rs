@@ -19,7 +19,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// The certificates for an https address cannot be used.
-    #[error("the certificates cannot be used: {reason}: check --ca, --certificate and --key")]
+    #[error("the certificates cannot be used: {reason}: check --ca, --client-certificate and --client-key")]
     BadCertificate {
         /// Which, and what is wrong with them.
         reason: String,
