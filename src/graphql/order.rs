@@ -71,7 +71,7 @@ mod tests {
         let document =
             parse_query("{ a { x ...F } b: c { y } ... { a { w } d } } fragment F on T { z { v u } k }").unwrap();
         let answer = json!({
-            "d": {"z": 1, "a": 2}, "b": {"y": 1},
+            "d": {"a": 2, "z": 1}, "b": {"y": 1},
             "a": [{"w": 1, "z": {"u": 1, "v": 2}, "x": null}, null, {"k": [1], "x": 2}],
         });
         let mut value = Value::from_json(answer.clone()).unwrap();

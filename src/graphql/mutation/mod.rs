@@ -45,6 +45,8 @@ impl RegistrationMutation {
         let caller = asker(ctx)?;
         let correlation_id = input.correlation_id.take();
         let view = services.views.current();
+        // Whoever is bound to a node speaks of that one.
+        input.id = input.id.or(caller.visitor.bound_to().map(|node| node.0));
         // Ids are drawn here, at the door: deciding is a function of what it is given.
         #[expect(clippy::disallowed_methods, reason = "the one place where node ids are drawn")]
         let mut register = input.read(Uuid::new_v4(), &caller.actor.principal, &services.bounds, &view)?;
@@ -170,7 +172,6 @@ fn permit(ctx: &Context<'_>, action: Action, id: NodeId) -> Result<()> {
 fn permit_register(caller: &Caller, view: &View, register: &mut Register) -> Result<()> {
     let visitor = &caller.visitor;
     register.overrules_key = visitor.may(Action::Administer, &Resource::Registry);
-    register.id = register.id.or(visitor.bound_to());
     if visitor.may_all(Action::Register, Kind::Node) {
         return Ok(());
     }

@@ -28,7 +28,7 @@ const METADATA_LEN_MAX: usize = 64 * 1024;
 #[derive(InputObject)]
 pub struct RegisterInput {
     /// The node to update, or the id that a new one is to have. When absent, the name says which node is meant.
-    id: Option<Uuid>,
+    pub(in crate::graphql) id: Option<Uuid>,
     /// Unique dotted or snake name, 1 to 255 characters; the contract's when absent.
     name: Option<String>,
     /// What it is for; the contract's when absent.
@@ -228,9 +228,13 @@ impl RegisterInput {
         let contract = contract.map_err(|error| contract_error(&error))?;
         let name = self.name.as_deref().map(NodeName::try_new).transpose();
         let node_version = patch(self.version, |text| version("version", &text))?;
-        let known = match (self.id, &name) {
-            (Some(id), _) => view.node(NodeId(id)),
-            (None, Ok(Some(name))) => view.node_by_name(name.as_str()),
+        let known = match (self.id, &name, &contract) {
+            (Some(id), ..) => view.node(NodeId(id)),
+            (None, Ok(Some(name)), _) => view.node_by_name(name.as_str()),
+            (None, Ok(None), Some(document)) => {
+                let by_id = document.node_id.and_then(|id| view.node(id));
+                by_id.or_else(|| view.node_by_name(document.node_name.as_str()))
+            }
             _ => None,
         };
         let document_version = contract.as_ref().and_then(|document| document.node_version.clone());

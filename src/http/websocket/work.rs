@@ -9,7 +9,6 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::task::JoinHandle;
@@ -32,7 +31,11 @@ pub(super) fn begin(
     operation: Operation<'_>,
     ready: &Arc<Ready>,
 ) -> BoxFuture<'static, Begun> {
-    let at_hand = documents.at_hand(&operation.given(), caller);
+    let text = match documents.text(&operation.named()) {
+        Ok(text) => text,
+        Err(refused) => return std::future::ready(Begun::Refused(refused.errors().to_vec())).boxed(),
+    };
+    let at_hand = documents.at_hand(&operation.given(&text), caller);
     let (documents, caller) = (documents.clone(), caller.clone());
     match at_hand {
         Some(AtHand::Answer(answer)) => std::future::ready(Begun::Answer(answer, None)).boxed(),
@@ -47,7 +50,7 @@ pub(super) fn begin(
             std::future::ready(begun).boxed()
         }
         None => {
-            let (operation, ready) = (Owned::of(operation), ready.clone());
+            let (operation, ready) = (Owned::of(&operation, &text), ready.clone());
             let task = Task(tokio::spawn(async move { run(&documents, &caller, operation, ready).await }));
             async move { task.outcome().await }.boxed()
         }
@@ -76,10 +79,10 @@ struct Owned {
 }
 
 impl Owned {
-    fn of(operation: Operation<'_>) -> Self {
+    fn of(operation: &Operation<'_>, text: &str) -> Self {
         Owned {
-            query: operation.query.into_owned(),
-            operation_name: operation.operation_name.map(Cow::into_owned),
+            query: text.to_owned(),
+            operation_name: operation.operation_name.as_deref().map(str::to_owned),
             variables: operation.variables.map(RawValue::to_owned),
             extensions: operation.extensions.map(RawValue::to_owned),
         }

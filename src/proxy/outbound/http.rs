@@ -264,6 +264,7 @@ mod tests {
             ("onex-timeout-ms", "5000".to_owned()),
             ("onex-tool", "add".to_owned()),
             ("onex-tool-version", "1.2.0".to_owned()),
+            ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
             ("user-agent", concat!("onex/", env!("CARGO_PKG_VERSION")).to_owned()),
             ("x-correlation-id", "c-1 X-Evil: 1".to_owned()),
         ];

@@ -4,7 +4,7 @@ mod legacy;
 mod modern;
 
 use super::close::Close;
-use crate::graphql::{Answer, Given};
+use crate::graphql::{Answer, Given, Named};
 use axum::extract::ws::Message;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -54,8 +54,10 @@ impl From<Close> for Misread {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Operation<'a> {
-    #[serde(borrow)]
-    pub(super) query: Cow<'a, str>,
+    #[serde(default, borrow)]
+    query: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    document_id: Option<Cow<'a, str>>,
     #[serde(default, borrow)]
     pub(super) operation_name: Option<Cow<'a, str>>,
     #[serde(default, borrow)]
@@ -65,9 +67,15 @@ pub(super) struct Operation<'a> {
 }
 
 impl Operation<'_> {
-    pub(super) fn given(&self) -> Given<'_> {
+    /// How it says which document it means.
+    pub(super) fn named(&self) -> Named<'_> {
+        Named { query: self.query.as_deref(), document_id: self.document_id.as_deref(), extensions: self.extensions }
+    }
+
+    /// The operation with the text of its document.
+    pub(super) fn given<'a>(&'a self, query: &'a str) -> Given<'a> {
         Given {
-            query: &self.query,
+            query,
             operation_name: self.operation_name.as_deref(),
             variables: self.variables,
             extensions: self.extensions,
@@ -77,7 +85,11 @@ impl Operation<'_> {
     /// What is wrong with it, before it is looked at as GraphQL.
     fn check(&self) -> Result<(), String> {
         object_or_nothing(self.variables, "variables")?;
-        object_or_nothing(self.extensions, "extensions")
+        object_or_nothing(self.extensions, "extensions")?;
+        match (&self.query, &self.document_id, self.extensions) {
+            (None, None, None) => Err("query is missing".to_owned()),
+            _ => Ok(()),
+        }
     }
 }
 
