@@ -162,9 +162,14 @@ async fn answers_are_the_same_to_the_byte_whichever_way_they_are_written() {
     let (mut compared, mut bytes) = (0, 0);
     for _ in 0..400 {
         let (ours, librarys) = by_the_library(&questions.draw(&mut rng));
+        let before = door.registry.state().sequence;
         let (Some(one), Some(other)) = (door.fresh(&given(&ours)).await, door.fresh(&given(&librarys)).await) else {
             continue;
         };
+        // What calls leave in the log comes when it comes.
+        if door.registry.state().sequence != before {
+            continue;
+        }
         compared += 1;
         bytes += one.text.len();
         assert_eq!(text(&one.text), text(&other.text), "{ours}");

@@ -29,7 +29,7 @@ async fn next(response: &mut reqwest::Response, unread: &mut String) -> Option<(
             let data = field("data:").unwrap_or_default();
             return Some((kind.to_owned(), serde_json::from_str(data).unwrap_or_default()));
         }
-        *unread += &String::from_utf8(response.chunk().await.ok()??.to_vec()).unwrap();
+        *unread += str::from_utf8(&response.chunk().await.ok()??).unwrap();
     }
 }
 

@@ -87,7 +87,8 @@ impl Storm {
             self.ledger.acknowledged.lock().unwrap().insert(LeaseId(id));
             for _ in 0..random.u32(1..6) {
                 tokio::time::sleep(Duration::from_millis(random.u64(50..400))).await;
-                if let Err(onex::client::Error::Refused { message, .. }) =
+                // A registry that starts refuses for a moment, and the lease holds.
+                if let Err(onex::client::Error::Refused { message, retryable: false, .. }) =
                     client.query::<Value>(RENEW, json!({"id": id})).await
                 {
                     self.ledger.complain(format!("the lease of {port} was lost: {message}"));

@@ -52,6 +52,8 @@ impl Side {
         let file = File::create(&said).expect("a file");
         command.stdin(Stdio::null()).stdout(file.try_clone().expect("a file")).stderr(file);
         let child = command.spawn().expect("a server");
+        // From here on it ends with this.
+        let mut side = Side { child, address: String::new(), _directory: directory };
         let deadline = Instant::now() + PATIENCE;
         loop {
             let text = std::fs::read_to_string(&said).unwrap_or_default();
@@ -59,7 +61,8 @@ impl Side {
                 .split_once(mark)
                 .and_then(|(_, rest)| rest.split_once(|character: char| character.is_whitespace() || character == '/'));
             if let Some((address, _)) = address {
-                return Side { child, address: address.to_owned(), _directory: directory };
+                side.address = address.to_owned();
+                return side;
             }
             assert!(Instant::now() < deadline, "the server does not start: {text}");
             tokio::time::sleep(Duration::from_millis(10)).await;

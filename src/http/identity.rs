@@ -40,11 +40,8 @@ impl Denied {
 pub(super) fn caller(parts: &Parts, peer: &Peer, headers: &HeaderMap) -> Result<Caller, Denied> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
     let correlation_id = text(header::HeaderName::from_static("x-correlation-id")).map(str::to_owned);
-    let authorization = match headers.get(header::AUTHORIZATION) {
-        // What is no text is no token either.
-        Some(value) => Some(value.to_str().unwrap_or_default()),
-        None => None,
-    };
+    // What is no text is no token either.
+    let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     let known = match parts.access.identify(authorization) {
         Err(Unknown::Missing) if is_handshake(headers) => Ok(parts.access.nobody()),
         known => known,
