@@ -312,16 +312,16 @@ async fn each_role_may_do_what_it_may_and_nothing_else() {
             json!({"n": world.node}),
         );
         let mut listener = listening.await.unwrap();
-        async move { while listener.next().await.is_some() {} }
+        tokio::spawn(async move { while listener.next().await.is_some() {} }).abort_handle()
     };
-    let mut reading = tokio::spawn(listen().await);
+    let mut reading = listen().await;
     let mut wrong = Vec::new();
     for (name, document, template, expected) in OPERATIONS {
         for (role, expected) in expected.iter().enumerate() {
             mend().await;
             if *name == "deregister" || reading.is_finished() {
                 reading.abort();
-                reading = tokio::spawn(listen().await);
+                reading = listen().await;
             }
             let found = world.attempt(role, name, document, template).await;
             if found != *expected {
