@@ -77,7 +77,7 @@ async fn a_kept_answer_is_what_a_fresh_look_gives() {
             }
         }
     }
-    assert!(found > 50, "only {found} answers were found kept");
+    assert!(found > 10, "only {found} answers were found kept");
     assert!(refused < 400, "{refused} of 1,200 were refused");
 }
 
