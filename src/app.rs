@@ -442,15 +442,6 @@ pub enum OfflineError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The log cannot be read.
-    #[error("the log in {directory} cannot be read")]
-    Unreadable {
-        /// The data directory.
-        directory: String,
-        /// Why.
-        #[source]
-        source: crate::log::ReadError,
-    },
-    /// The log cannot be read.
     #[error("the registry in {directory} cannot be opened")]
     Start {
         /// The data directory.
@@ -482,15 +473,15 @@ pub async fn offline(directory: &Path, command: Command) -> Result<Outcome, Offl
 }
 
 /// The state of the registry in a data directory, whether it runs or not.
-pub fn peek(directory: &Path) -> Result<State, OfflineError> {
-    let unreadable = |source| OfflineError::Unreadable { directory: directory.display().to_string(), source };
+pub fn peek(directory: &Path) -> Result<State, LookError> {
+    let unreadable = |source| LookError::Unreadable { directory: directory.display().to_string(), source };
     let log = SqliteLog::open_read_only(directory)?;
     engine::recover(&log).map(|(state, _)| state).map_err(unreadable)
 }
 
-/// Why a history could not be checked.
+/// Why the log in a data directory could not be looked at.
 #[derive(Debug, thiserror::Error)]
-pub enum AuditError {
+pub enum LookError {
     /// The data directory cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -507,8 +498,8 @@ pub enum AuditError {
 
 /// Walks the hash chain of the log in a data directory, which a registry may be running on; where it holds, folds the
 /// log and checks what it adds up to.
-pub fn audit(directory: &Path) -> Result<Verification, AuditError> {
-    let unreadable = |source| AuditError::Unreadable { directory: directory.display().to_string(), source };
+pub fn audit(directory: &Path) -> Result<Verification, LookError> {
+    let unreadable = |source| LookError::Unreadable { directory: directory.display().to_string(), source };
     let log = SqliteLog::open_read_only(directory)?;
     let mut found = log.verify().map_err(unreadable)?;
     if found.broken.is_none() {

@@ -1,6 +1,6 @@
 //! What can be seen of a data directory from outside, whether a registry runs on it or not.
 
-use super::AuditError;
+use super::LookError;
 use crate::log::sqlite::{FILE_NAME, SqliteLog};
 use crate::log::{Log, Verification};
 use std::path::{Path, PathBuf};
@@ -19,8 +19,8 @@ pub struct Examined {
 }
 
 /// Looks at a data directory, and walks its latest so many batches.
-pub fn examine(directory: &Path, batches: u32) -> Result<Examined, AuditError> {
-    let unreadable = |source| AuditError::Unreadable { directory: directory.display().to_string(), source };
+pub fn examine(directory: &Path, batches: u32) -> Result<Examined, LookError> {
+    let unreadable = |source| LookError::Unreadable { directory: directory.display().to_string(), source };
     let log = SqliteLog::open_read_only(directory)?;
     let head = log.head().map_err(unreadable)?.sequence;
     let snapshot = log.snapshot_place(head).map_err(unreadable)?.map(|place| place.0);

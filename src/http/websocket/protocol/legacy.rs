@@ -1,21 +1,9 @@
 //! `graphql-ws`, as subscriptions-transport-ws speaks it. What cannot be read is told, and the connection goes on.
 
-use super::{Said, needed, needed_id, object_or_nothing};
+use super::{ClientMessage, Said, needed, needed_id, object_or_nothing};
 use axum::extract::ws;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use serde_json::value::RawValue;
-
-/// Its parts are read when it is known what it is, and borrow from the text.
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(rename = "type")]
-    kind: Kind,
-    #[serde(default, borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    payload: Option<&'a RawValue>,
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -31,7 +19,7 @@ pub(super) fn read(text: &str) -> Result<Said<'_>, ws::Message> {
     if !text.trim_start().starts_with('{') {
         return Err(connection_error("Invalid message received: it is no object"));
     }
-    let message: Message<'_> =
+    let message: ClientMessage<'_, Kind> =
         serde_json::from_str(text).map_err(|error| connection_error(&format!("Invalid message received: {error}")))?;
     understand(&message).map_err(|reason| {
         let reason = format!("Invalid message received: {reason}");
@@ -42,7 +30,7 @@ pub(super) fn read(text: &str) -> Result<Said<'_>, ws::Message> {
     })
 }
 
-fn understand<'a>(message: &Message<'a>) -> Result<Said<'a>, String> {
+fn understand<'a>(message: &ClientMessage<'a, Kind>) -> Result<Said<'a>, String> {
     let object = || object_or_nothing(message.payload, "payload");
     match message.kind {
         Kind::ConnectionInit => object().map(|()| Said::Init(message.payload)),

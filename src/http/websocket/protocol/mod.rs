@@ -50,6 +50,18 @@ impl From<Close> for Misread {
     }
 }
 
+/// A message of a protocol with these kinds of them. Its parts are read when it is known what it is, and borrow from the
+/// text.
+#[derive(Deserialize)]
+struct ClientMessage<'a, Kind> {
+    #[serde(rename = "type")]
+    kind: Kind,
+    #[serde(default, borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    payload: Option<&'a RawValue>,
+}
+
 /// An operation as it came.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

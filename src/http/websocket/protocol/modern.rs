@@ -1,19 +1,7 @@
 //! `graphql-transport-ws`: what is not to the letter is refused.
 
-use super::{Said, needed, needed_id, object_or_nothing};
+use super::{ClientMessage, Said, needed, needed_id, object_or_nothing};
 use serde::Deserialize;
-use serde_json::value::RawValue;
-
-/// Its parts are read when it is known what it is, and borrow from the text.
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(rename = "type")]
-    kind: Kind,
-    #[serde(default, borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    payload: Option<&'a RawValue>,
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -31,7 +19,8 @@ pub(super) fn read(text: &str) -> Result<Said<'_>, String> {
     if !text.trim_start().starts_with('{') {
         return Err("it is no object".to_owned());
     }
-    let Message { kind, id, payload } = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let ClientMessage::<'_, Kind> { kind, id, payload } =
+        serde_json::from_str(text).map_err(|error| error.to_string())?;
     let object = || object_or_nothing(payload, "payload");
     match kind {
         Kind::ConnectionInit => object().map(|()| Said::Init(payload)),
