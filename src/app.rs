@@ -165,9 +165,7 @@ impl App {
             let (config, clock, metrics) = (config.clone(), clock.clone(), metrics.clone());
             move || open(&config, clock, started_at, &metrics)
         };
-        // Who wants TLS waits: an answer without it would be none.
-        let twin = tls.is_none().then_some(twin);
-        let engine = starting::meanwhile(twin, opening).await?;
+        let engine = starting::meanwhile(twin, tls.clone(), opening).await?;
         let rules = config.ports.rules().map_err(|(setting, reason)| StartError::Setting { setting, reason })?;
         check_host(&engine, &rules)?;
         let grace = Command::GrantGrace { seconds: config.registration.grace_seconds };
@@ -354,10 +352,11 @@ fn start_proxy(
     Ok(Proxy::start(engine.handle(), engine.views().clone(), clock, calls.rules(), outbound, metrics))
 }
 
-fn tls(config: &Config) -> Result<Option<Tls>, StartError> {
+fn tls(config: &Config) -> Result<Option<Arc<Tls>>, StartError> {
     let setting = |setting, reason| StartError::Setting { setting, reason };
     let files = config.tls.files().map_err(|(name, reason)| setting(name, reason))?;
-    files.map(Tls::load).transpose().map_err(|error| setting("tls", error.to_string()))
+    let tls = files.map(Tls::load).transpose().map_err(|error| setting("tls", error.to_string()))?;
+    Ok(tls.map(Arc::new))
 }
 
 /// The documents that alone may run, where a file names them.

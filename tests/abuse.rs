@@ -261,7 +261,7 @@ fn dear_queries() -> Vec<(&'static str, String)> {
         repeat(60, &|at| format!("s{at}: nodes(first: 1, filter: {{namePattern: \"*_*{at}*\"}}) {{ totalCount }}"));
     let earlier =
         repeat(20, &|at| format!("e{at}: at(sequence: {}) {{ nodes(first: 1) {{ totalCount }} }}", 50 * (at + 1)));
-    let events = repeat(80, &|at| format!("e{at}: events(first: 500, filter: {{tool: \"t{at}\"}}) {{ totalCount }}"));
+    let events = repeat(80, &|at| format!("e{at}: events(first: 1, filter: {{tool: \"t{at}\"}}) {{ totalCount }}"));
     let types = "types { name fields { name type { name fields { name type { name } } } } }";
     let unknown = repeat(4_900, &|at| format!("{at:x<40}").replace(char::is_numeric, "n") + &at.to_string());
     let directives = repeat(500, &|_| "@include(if: true)".to_owned());

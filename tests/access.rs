@@ -652,6 +652,53 @@ async fn a_node_with_a_key_is_registered_by_that_key_alone() {
     assert_eq!(code(&ask(&guarded.admin, register, claim).await), "INVALID_ARGUMENT");
 }
 
+#[tokio::test]
+async fn a_validator_with_a_key_speaks_by_that_key_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let default = onex::access::policy::DEFAULT;
+    let validators =
+        r#"@id("validators") permit (principal in Role::"validator", action == Action::"attest", resource);"#;
+    let guarded = guarded_by(&format!("{default}\n{validators}\n"), &directory.path().join("policy.cedar"));
+    let (validator, ..) = guarded.client("validator", &["validator", "viewer"], None).await;
+    let [key, foreign] = [1, 2].map(|byte| SigningKey::from_bytes(&[byte; 32]));
+    let register = "mutation($i: RegisterInput!) { register(input: $i) { node { id contract { hash } } } }";
+    let input = json!({"contract": CONTRACT, "publicKey": public(&key), "signature": signature(&key, CONTRACT)});
+    let signer = ask(&guarded.admin, register, json!({ "i": input })).await.unwrap()["register"]["node"].clone();
+    let judged = ask(&guarded.admin, register, json!({"i": {"name": "judged"}})).await.unwrap();
+    let judged = judged["register"]["node"]["id"].clone();
+
+    let attest = "mutation($i: AttestInput!) { attest(input: $i) { trust { state score } } }";
+    let said = |by: Option<&SigningKey>, score: f64| {
+        let message = json!({
+            "contractHash": null, "failureModes": ["slow"], "lifecycle": "FROZEN", "nodeId": judged, "score": 0.75,
+            "state": "TRUSTED", "validatorId": signer["id"],
+        });
+        let signed = |key: &SigningKey| key.sign(&onex::contracts::canonical_bytes(&message)).to_bytes();
+        let signature = by.map(|key| BASE64_STANDARD.encode(signed(key)));
+        json!({"i": {
+            "nodeId": judged, "validatorId": signer["id"], "state": "TRUSTED", "score": score, "failureModes": ["slow"],
+            "lifecycle": "FROZEN", "signature": signature,
+        }})
+    };
+    for (by, score, expected) in [
+        (None, 0.75, DENIED),
+        (Some(&foreign), 0.75, "INVALID_ARGUMENT"),
+        (Some(&key), 0.8, "INVALID_ARGUMENT"),
+        (Some(&key), 0.75, OK),
+    ] {
+        let outcome = ask(&validator, attest, said(by, score)).await;
+        assert_eq!(code(&outcome), expected, "{outcome:?}");
+    }
+    let shown = ask(&guarded.admin, attest, said(None, 0.5)).await.unwrap();
+    assert_eq!(shown["attest"]["trust"], json!({"state": "TRUSTED", "score": 0.5}), "an admin overrules");
+    // One that is no node needs none, and has none that could be checked.
+    let mut unknown = said(None, 1.0);
+    unknown["i"]["validatorId"] = json!(Uuid::from_u128(99));
+    assert_eq!(code(&ask(&validator, attest, unknown.clone()).await), OK);
+    unknown["i"]["signature"] = said(Some(&key), 1.0)["i"]["signature"].clone();
+    assert_eq!(code(&ask(&validator, attest, unknown).await), "INVALID_ARGUMENT");
+}
+
 /// A token by a shared secret, as an identity provider would sign it.
 fn jwt(claims: Value) -> String {
     let secret = b"a-secret-of-more-than-thirty-two-bytes";

@@ -4,7 +4,7 @@ use crate::support::provider::Provider;
 use crate::support::registry::Registry;
 use crate::support::server::{Server, onex};
 use crate::support::socket::Socket;
-use crate::support::{eventually, python};
+use crate::support::{Killed, eventually, python};
 use onex::log::memory::MemoryLog;
 use onex::log::{AppendError, Filter, Head, Log, Range, ReadError, Record, Snapshot, Verification};
 use onex::model::{Actor, Entry, NodeName, RegistryId, Sequence, Time};
@@ -313,15 +313,6 @@ async fn spans_reach_a_collector_in_the_callers_trace() {
     assert!(span["nanos"].as_u64().unwrap() > 0 && span["kind"] == 2, "{span}");
     // Whom the registry called stands below the registry's own span.
     assert_eq!(passed_on, format!("00-{TRACE}-{}-01", span["span"].as_str().unwrap()));
-}
-
-struct Killed(std::process::Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 fn signal(server: &Server, name: &str) {

@@ -404,6 +404,8 @@ impl Action {
                 failure_modes: vec![format!("mode {validator}")],
                 lifecycle: lifecycle
                     .map(|at| [Lifecycle::Canary, Lifecycle::Validated, Lifecycle::Frozen][usize::from(at)]),
+                signed_by: None,
+                overrules_key: false,
             }),
             Action::Token { token, revoked: true } => {
                 Command::RevokeToken(TokenId(Uuid::from_u128(u128::from(*token))))

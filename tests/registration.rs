@@ -32,6 +32,8 @@ fn attest(registry: &Registry, name: &str, state: TrustState, lifecycle: Option<
         score: state.default_score(),
         failure_modes: Vec::new(),
         lifecycle,
+        signed_by: None,
+        overrules_key: false,
     })
 }
 

@@ -1,10 +1,10 @@
 //! TLS: certificates, their reload, and those of clients. They are made with openssl, as an operator would.
 
-use crate::support::eventually;
 use crate::support::server::{Server, onex};
+use crate::support::{Killed, eventually};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// An authority and what it has signed, as files.
@@ -42,23 +42,30 @@ impl Certificates {
 
     /// A certificate of `subject` in NAME.pem with its key in NAME.key.
     fn sign(&self, authority: &str, name: &str, subject: &str) {
+        self.sign_for(authority, name, subject, "DNS:localhost,IP:127.0.0.1");
+    }
+
+    fn sign_for(&self, authority: &str, name: &str, subject: &str, alternative_names: &str) {
         let (key, certificate) = (format!("{name}.key"), format!("{name}.pem"));
+        let names = format!("subjectAltName={alternative_names}");
         let (by, with) = (format!("{authority}.pem"), format!("{authority}.key"));
         let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", &key];
-        let about = ["-x509", "-days", "1", "-subj", subject, "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
+        let about = ["-x509", "-days", "1", "-subj", subject, "-addext", &names];
         let kind = ["-addext", "basicConstraints=critical,CA:FALSE", "-CA", &by, "-CAkey", &with, "-out", &certificate];
         self.openssl(&[&["req"][..], &curve, &about, &kind].concat());
     }
 
     /// A server with the certificate of that name.
     fn server(&self, name: &str, client_ca: Option<&str>) -> Server {
+        self.server_with(name, client_ca, &[])
+    }
+
+    fn server_with(&self, name: &str, client_ca: Option<&str>, more: &[(&str, &str)]) -> Server {
         let (certificate, key) = (self.text(&format!("{name}.pem")), self.text(&format!("{name}.key")));
         let client_ca = client_ca.map(|name| self.text(name)).unwrap_or_default();
-        Server::start_with(&[
-            ("ONEX_TLS_CERTIFICATE", &certificate),
-            ("ONEX_TLS_KEY", &key),
-            ("ONEX_TLS_CLIENT_CA", &client_ca),
-        ])
+        let files: [(&str, &str); 3] =
+            [("ONEX_TLS_CERTIFICATE", &certificate), ("ONEX_TLS_KEY", &key), ("ONEX_TLS_CLIENT_CA", &client_ca)];
+        Server::start_with(&[&files, more].concat())
     }
 
     /// What a command says that trusts this authority.
@@ -71,10 +78,14 @@ impl Certificates {
     }
 
     fn client(&self, server: &Server, name: Option<&str>) -> onex::client::Client {
+        self.client_of(server.url(), name)
+    }
+
+    fn client_of(&self, url: &str, name: Option<&str>) -> onex::client::Client {
         let file = |kind: &str| name.map(|name| self.path(&format!("{name}.{kind}")));
         let files =
             onex::client::Certificates { ca: Some(self.path("ca.pem")), certificate: file("pem"), key: file("key") };
-        onex::client::Client::try_with(server.url(), None, &files).unwrap()
+        onex::client::Client::try_with(url, None, &files).unwrap()
     }
 }
 
@@ -142,12 +153,70 @@ async fn a_client_with_a_certificate_is_known_by_its_subject_and_one_of_another_
     }
     let events: Value =
         certificates.client(&server, None).query("{ events { nodes { actor } } }", json!({})).await.unwrap();
-    assert_eq!(events["events"]["nodes"], json!([{"actor": "CN=node-1,O=Example"}, {"actor": "anonymous"}]));
+    assert_eq!(events["events"]["nodes"], json!([{"actor": "cert:CN=node-1,O=Example"}, {"actor": "anonymous"}]));
 
     certificates.authority("other");
     certificates.sign("other", "stranger", "/CN=node-1");
     let client = certificates.client(&server, Some("stranger"));
     assert!(client.query::<Value>("{ __typename }", json!({})).await.is_err());
+}
+
+#[tokio::test]
+async fn a_certificate_lets_its_client_in_with_the_roles_and_the_node_that_its_authority_wrote_into_it() {
+    let (own, other) = ("0190c5a0-7a3e-4cc0-8f6e-1b2c3d4e5f60", "0190c5a0-7a3e-4cc0-8f6e-1b2c3d4e5f61");
+    let certificates = Certificates::new();
+    certificates.sign_for("ca", "node", "/OU=node/CN=node-1", &format!("DNS:node-1,URI:urn:uuid:{own}"));
+    certificates.sign("ca", "admin", "/OU=admin/OU=no role/CN=ada");
+    certificates.sign("ca", "nobody", "/CN=eve");
+    let server = certificates.server_with("server", Some("ca.pem"), &[("ONEX_ACCESS_ENABLED", "true")]);
+    let who = "{ principal { name roles nodeId authenticated accessControlled } }";
+    for (name, expected) in [
+        ("node", json!({"name": "cert:CN=node-1,OU=node", "roles": ["node"], "nodeId": own})),
+        ("admin", json!({"name": "cert:CN=ada,OU=no role,OU=admin", "roles": ["admin"], "nodeId": null})),
+        ("nobody", json!({"name": "cert:CN=eve", "roles": [], "nodeId": null})),
+    ] {
+        let client = certificates.client(&server, Some(name));
+        let mut found: Value = client.query(who, json!({})).await.unwrap();
+        let found = found["principal"].as_object_mut().unwrap();
+        assert_eq!(found.remove("authenticated"), Some(json!("certificate")));
+        assert_eq!(found.remove("accessControlled"), Some(json!(true)));
+        assert_eq!(json!(found), expected);
+        // A websocket is of the same client, with nothing said in its connection_init.
+        let found: Value = client.connect().await.unwrap().query("{ principal { name } }", json!({})).await.unwrap();
+        assert_eq!(found["principal"]["name"], expected["name"]);
+    }
+    let register = "mutation($id: UUID, $name: String) { register(input: {id: $id, name: $name}) { created } }";
+    let as_client = async |name: &str, id: &str| {
+        certificates.client(&server, Some(name)).query::<Value>(register, json!({ "id": id, "name": name })).await
+    };
+    // Who may read nothing is not told whether the node is there.
+    for (name, id, said) in [("nobody", own, "NODE_NOT_FOUND"), ("node", other, "cert:CN=node-1,OU=node may not")] {
+        let error = as_client(name, id).await.unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+    as_client("node", own).await.unwrap();
+    as_client("admin", other).await.unwrap();
+    let refused = certificates.client(&server, None).query::<Value>(who, json!({})).await.unwrap_err();
+    assert!(refused.to_string().contains("send a token"), "{refused}");
+}
+
+#[tokio::test]
+async fn while_the_log_is_read_it_is_said_so_over_tls_too() {
+    let certificates = Certificates::new();
+    // A pipe that nobody writes to is a log that takes for ever to read.
+    let pipe = certificates.path("registry.db");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let address = format!("127.0.0.1:{}", crate::support::free_port());
+    let mut command = onex(&["serve", "--listen", &address, "--data-dir", &certificates.text("")]);
+    command.env("ONEX_TLS_CERTIFICATE", certificates.path("server.pem"));
+    command.env("ONEX_TLS_KEY", certificates.path("server.key"));
+    let _killed = Killed(command.stderr(Stdio::null()).spawn().unwrap());
+    let client = certificates.client_of(&format!("https://{address}"), None);
+    eventually("it says so", async || {
+        let error = client.query::<Value>("{ __typename }", json!({})).await.unwrap_err();
+        error.to_string().contains("reads its log").then_some(())
+    })
+    .await;
 }
 
 #[test]

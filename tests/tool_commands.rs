@@ -372,10 +372,12 @@ async fn a_stream_prints_each_chunk_once_over_a_lost_connection() {
     let mut next = || lines.next().map(Result::unwrap);
     provider.go_on.notify_one();
     assert_eq!(next().as_deref(), Some("{\"at\":1}"));
-    wire.cut.notify_one();
-    wire.is_cut.notified().await;
+    // The first may have come with the answer that the call has begun; the second comes by the subscription, so that
+    // there is a connection to lose.
     provider.go_on.notify_one();
     assert_eq!(next().as_deref(), Some("{\"at\":2}"));
+    wire.cut.notify_one();
+    wire.is_cut.notified().await;
     provider.go_on.notify_one();
     assert_eq!(next().as_deref(), Some("{\"at\":3}"));
     assert_eq!(next().as_deref(), Some("\"counted\""));

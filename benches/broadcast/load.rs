@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// How many events have not yet come to all sockets.
@@ -37,12 +38,15 @@ pub struct Load {
     publisher: Wire,
     heard: Rc<Heard>,
     published: u64,
+    /// Those who listen; they end with this.
+    _following: JoinSet<()>,
 }
 
 impl Load {
     /// Opens so many sockets that follow; done when events come to all of them.
     pub async fn open(side: &Side, sockets: usize) -> Self {
         let heard = Rc::new(Heard::default());
+        let mut following = JoinSet::new();
         for from in (0..sockets).step_by(OPENED_AT_ONCE) {
             let opening: Vec<_> = (from..sockets.min(from + OPENED_AT_ONCE))
                 .map(|number| {
@@ -52,7 +56,7 @@ impl Load {
                 .collect();
             for opening in opening {
                 let (mut wire, heard) = (opening.await.expect("a socket"), heard.clone());
-                tokio::task::spawn_local(async move {
+                following.spawn_local(async move {
                     loop {
                         let frames = wire.receive().await as u64;
                         heard.frames.set(heard.frames.get() + frames);
@@ -67,7 +71,8 @@ impl Load {
             publisher.send(&[r#"{"type":"connection_init"}"#.to_owned()]).await;
             publisher.receive().await;
         }
-        let mut load = Load { kind: side.kind, sockets: sockets as u64, publisher, heard, published: 0 };
+        let mut load =
+            Load { kind: side.kind, sockets: sockets as u64, publisher, heard, published: 0, _following: following };
         load.settle().await;
         load
     }

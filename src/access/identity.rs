@@ -21,8 +21,8 @@ pub enum Unknown {
     /// No such token is known: it was never made, or was revoked.
     #[error("the token is not known: it was revoked, or is of another registry")]
     NotKnown,
-    /// The token has expired.
-    #[error("the token has expired: make a new one with onex token create")]
+    /// The token or the certificate has expired.
+    #[error("what is shown has expired: make a new token with onex token create, or get a new certificate")]
     Expired,
     /// A token that somebody else signed, and that does not count.
     #[error("the token does not count: {0}")]
@@ -30,9 +30,14 @@ pub enum Unknown {
 }
 
 impl Access {
-    /// Who shows this Authorization. Whoever shows nothing is let in where some policy permits it anything.
-    pub fn identify(&self, authorization: Option<&str>) -> Result<Known, Unknown> {
-        let Some(gate) = &self.gate else { return Ok(self.nobody.clone()) };
+    /// Who shows this Authorization, over a connection of somebody with a certificate. The Authorization counts where
+    /// there are both. Whoever shows nothing is let in where some policy permits it anything.
+    pub fn identify(&self, authorization: Option<&str>, certificate: Option<&Known>) -> Result<Known, Unknown> {
+        let certified = certificate.filter(|_| authorization.is_none());
+        let Some(gate) = &self.gate else { return Ok(certified.unwrap_or(&self.nobody).clone()) };
+        if let Some(known) = certified {
+            return self.is_current(known).map(|()| known.clone());
+        }
         let Some(authorization) = authorization else {
             return match gate.policy.load().admits_anonymous() {
                 true => Ok(self.nobody.clone()),

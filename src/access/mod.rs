@@ -7,6 +7,7 @@
 //! Without access control everything is allowed to everybody, and none of this is asked.
 
 mod audit;
+pub mod certificate;
 mod identity;
 mod jwt;
 pub mod policy;

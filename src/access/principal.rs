@@ -12,6 +12,8 @@ pub enum Proof {
     Token(TokenHash),
     /// By a token that somebody else has signed.
     Jwt,
+    /// By the certificate of its connection.
+    Certificate,
 }
 
 impl Proof {
@@ -21,6 +23,7 @@ impl Proof {
             Proof::None => "none",
             Proof::Token(_) => "token",
             Proof::Jwt => "jwt",
+            Proof::Certificate => "certificate",
         }
     }
 }

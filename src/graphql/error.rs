@@ -183,6 +183,10 @@ pub(super) fn refusal(refusal: &Refusal) -> Error {
         Refusal::SignatureMissing { node, name } => {
             (ErrorCode::PermissionDenied, json!({ "nodeId": node.0, "name": name.as_str(), "field": "signature" }))
         }
+        Refusal::AttestationUnsigned { validator, name } => {
+            let details = json!({ "validatorId": validator.0, "name": name.as_str(), "field": "signature" });
+            (ErrorCode::PermissionDenied, details)
+        }
         Refusal::KeyUnproven { name } => {
             (ErrorCode::PermissionDenied, json!({ "name": name.as_str(), "field": "signature" }))
         }
@@ -266,6 +270,7 @@ fn port_refusal(refusal: &Refusal) -> (ErrorCode, serde_json::Value) {
         | Refusal::NeverLive { .. }
         | Refusal::ToolOfferedTwice { .. }
         | Refusal::SignatureMissing { .. }
+        | Refusal::AttestationUnsigned { .. }
         | Refusal::KeyUnproven { .. }
         | Refusal::TokenNotFound { .. }
         | Refusal::TokenExpired { .. }

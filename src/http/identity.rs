@@ -7,10 +7,14 @@ use crate::graphql::error::{ErrorCode, extensions};
 use crate::model::Actor;
 use crate::telemetry::Via;
 use async_graphql::ServerError;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::time::Duration;
+
+const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+/// The trace that a request is of (W3C Trace Context).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Why somebody may not ask.
 #[derive(Debug)]
@@ -39,28 +43,23 @@ impl Denied {
 /// Who sends an HTTP request or opens a websocket. A websocket may say so later, in its connection_init.
 pub(super) fn caller(parts: &Parts, peer: &Peer, headers: &HeaderMap) -> Result<Caller, Denied> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
-    let correlation_id = text(header::HeaderName::from_static("x-correlation-id")).map(str::to_owned);
+    let correlation_id = text(CORRELATION_ID).map(str::to_owned);
     // What is no text is no token either.
     let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-    let known = match parts.access.identify(authorization) {
+    let known = match parts.access.identify(authorization, peer.certificate.as_ref()) {
         Err(Unknown::Missing) if is_handshake(headers) => Ok(parts.access.nobody()),
         known => known,
     };
     match known {
-        Ok(known) => {
-            // Who proves nothing else goes by the certificate's name.
-            let certificate = peer.certificate.as_ref().filter(|_| authorization.is_none());
-            let principal = certificate.map_or_else(|| known.name.clone(), |shown| shown.subject.clone());
-            Ok(Caller {
-                actor: Actor { principal, address: Some(peer.address.to_string()) },
-                correlation_id,
-                via: Via::Http,
-                trace: text(header::HeaderName::from_static("traceparent")).and_then(|trace| trace.parse().ok()),
-                visitor: Visitor::new(parts.access.clone(), known, peer.address.ip().to_canonical()),
-            })
-        }
+        Ok(known) => Ok(Caller {
+            actor: Actor { principal: known.name.clone(), address: Some(peer.shown.to_string()) },
+            correlation_id,
+            via: Via::Http,
+            trace: text(TRACEPARENT).and_then(|trace| trace.parse().ok()),
+            visitor: Visitor::new(parts.access.clone(), known, peer.address.ip().to_canonical()),
+        }),
         Err(unknown) => {
-            let actor = Actor::anonymous(Some(peer.address.to_string()));
+            let actor = Actor::anonymous(Some(peer.shown.to_string()));
             parts.access.refused_unknown(&actor, correlation_id.as_deref(), &unknown);
             Err(Denied::unknown(&unknown))
         }
@@ -75,25 +74,25 @@ fn is_handshake(headers: &HeaderMap) -> bool {
 /// Who a websocket's connection_init says that it is; who its handshake said, where it says nothing.
 pub(super) fn caller_of_init(parts: &Parts, caller: &Caller, payload: Option<&RawValue>) -> Result<Caller, Denied> {
     let said: Option<serde_json::Value> = payload.and_then(|payload| serde_json::from_str(payload.get()).ok());
-    let said = said.as_ref().and_then(|said| {
+    let named = |wanted: &HeaderName| {
+        let said = said.as_ref()?;
         // Some clients put their headers in, as they were.
-        let within = [Some(said), said.get("headers")];
-        let named = |within: &serde_json::Value| {
-            let members = within.as_object()?;
-            let mut members = members.iter().filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-            members.next().map(|(_, value)| value.clone())
-        };
-        within.into_iter().flatten().find_map(named)
-    });
-    let known = match &said {
+        let members = [Some(said), said.get("headers")].into_iter().flatten().filter_map(|within| within.as_object());
+        let mut members = members.flatten().filter(|(name, _)| name.eq_ignore_ascii_case(wanted.as_str()));
+        members.next().map(|(_, value)| value)
+    };
+    let text = |wanted: &HeaderName| named(wanted).and_then(|value| value.as_str()).filter(|text| !text.is_empty());
+    let known = match named(&header::AUTHORIZATION) {
         // What is no text is no token either.
-        Some(said) => parts.access.identify(Some(said.as_str().unwrap_or_default())),
+        Some(said) => parts.access.identify(Some(said.as_str().unwrap_or_default()), None),
         None if caller.visitor.principal().is_known() => caller.visitor.is_current().map(|()| caller.visitor.known()),
-        None => parts.access.identify(None),
+        None => parts.access.identify(None, None),
     };
     match known {
         Ok(known) => Ok(Caller {
             actor: Actor { principal: known.name.clone(), ..caller.actor.clone() },
+            correlation_id: text(&CORRELATION_ID).map(str::to_owned).or_else(|| caller.correlation_id.clone()),
+            trace: text(&TRACEPARENT).and_then(|trace| trace.parse().ok()).or(caller.trace),
             visitor: Visitor::new(parts.access.clone(), known, caller.visitor.address()),
             ..caller.clone()
         }),

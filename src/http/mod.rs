@@ -20,7 +20,7 @@ pub use operations::{NotReady, Operations};
 pub use server::{Tls, TlsError, TlsFiles, serve};
 pub use site::Sites;
 
-use crate::access::Access;
+use crate::access::{Access, Known};
 use crate::graphql::Documents;
 use crate::telemetry::Metrics;
 use axum::Router;
@@ -28,7 +28,6 @@ use axum::extract::{ConnectInfo, Request, State, WebSocketUpgrade};
 use axum::http::HeaderName;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use server::ClientCertificate;
 use site::Verdict;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -109,8 +108,16 @@ pub struct Parts {
 struct Peer {
     /// Where it is, as far as this machine can tell.
     address: SocketAddr,
-    /// The certificate that it has shown; `None` where it has none, or was asked for none.
-    certificate: Option<Arc<ClientCertificate>>,
+    /// The same as text, which each of its requests is recorded with.
+    shown: Arc<str>,
+    /// Whose certificate it has shown; `None` where it has none, or was asked for none.
+    certificate: Option<Known>,
+}
+
+impl Peer {
+    fn new(address: SocketAddr, certificate: Option<Known>) -> Self {
+        Peer { address, shown: address.to_string().into(), certificate }
+    }
 }
 
 /// Every route.

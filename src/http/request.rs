@@ -61,6 +61,9 @@ impl Operation<'_> {
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(given), None) = (types.next().and_then(|value| value.to_str().ok()), types.next()) else { return false };
+    if given == "application/json" {
+        return true;
+    }
     let mut parts = given.split(';');
     let is_json = parts.next().is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"));
     let mut parameters = parts.filter_map(|part| part.split_once('='));

@@ -109,18 +109,20 @@ impl Sites {
     }
 
     fn is_called(&self, host: &str) -> bool {
-        let name = without_port(host).trim_end_matches('.').to_ascii_lowercase();
+        if self.any_host {
+            return true;
+        }
+        let name = without_port(host).trim_end_matches('.');
         // A name can be made to point here, an address cannot.
-        let is_address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
+        if name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok() {
+            return true;
+        }
+        let name = name.to_ascii_lowercase();
         let named = |host: &Host| match host {
             Host::Exactly(exactly) => name == *exactly,
             Host::Below(below) => name.ends_with(below.as_str()),
         };
-        self.any_host
-            || is_address
-            || name == "localhost"
-            || name.ends_with(".localhost")
-            || self.hosts.iter().any(named)
+        name == "localhost" || name.ends_with(".localhost") || self.hosts.iter().any(named)
     }
 
     fn allows(&self, origin: &HeaderValue) -> bool {

@@ -1,20 +1,56 @@
 //! What is answered while the log is read: that the process lives, and that it is not ready.
 
 use super::operations::{self, NotReady};
+use super::server::{Tls, accept, converse};
+use super::stopped;
 use crate::graphql::error::ErrorCode;
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper::server::conn::http1::Builder;
+use hyper_util::rt::TokioTimer;
+use hyper_util::service::TowerToHyperService;
 use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 /// What is said of a registry that reads its log.
 const REASON: &str = "the registry reads its log: ask again in a moment";
 /// After how many seconds to ask again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
+/// How long a request's head may take.
+const HEAD_WAIT: Duration = Duration::from_secs(10);
+
+/// Answers so until it is told to stop.
+pub async fn serve(listener: TcpListener, tls: Option<Arc<Tls>>, mut stop: watch::Receiver<bool>) {
+    let mut http = Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT);
+    let service = TowerToHyperService::new(router());
+    loop {
+        let (stream, address) = tokio::select! {
+            accepted = accept(&listener) => accepted,
+            () = stopped(&mut stop) => return,
+        };
+        let (http, service, tls, mut stop) = (http.clone(), service.clone(), tls.clone(), stop.clone());
+        tokio::spawn(async move {
+            match tls {
+                None => converse(&http, stream, service, &mut stop, address).await,
+                Some(tls) => {
+                    if let Ok((stream, _)) = tls.accept(stream).await {
+                        converse(&http, stream, service, &mut stop, address).await;
+                    }
+                }
+            }
+        });
+    }
+}
+
 /// The routes of a registry that is not there yet.
-pub fn router() -> Router {
+fn router() -> Router {
     Router::new().route("/healthz", get(operations::alive)).route("/readyz", get(not_ready)).fallback(unavailable)
 }
 

@@ -380,4 +380,8 @@ pub struct Attest {
     pub failure_modes: Vec<String>,
     /// How settled the registration is from now; as before when absent.
     pub lifecycle: Option<Lifecycle>,
+    /// The key of the validator, where it is a node with one, whose signature of this was found right.
+    pub signed_by: Option<NodeKey>,
+    /// Whether the caller may speak as any validator: then no signature is needed.
+    pub overrules_key: bool,
 }

@@ -58,6 +58,17 @@ pub enum Refusal {
         /// Its name.
         name: NodeName,
     },
+    /// A validator that has a key signs what it says of others.
+    #[error(
+        "validator {name} ({validator}) is a node that has a key, and this attestation is not signed by it: sign it with \
+         that key, or let an admin attest"
+    )]
+    AttestationUnsigned {
+        /// The validator.
+        validator: NodeId,
+        /// Its name.
+        name: NodeName,
+    },
     /// Whoever names a key shows that it has it.
     #[error("node {name} names a key, and the registration is not signed by it: sign the contract with that key")]
     KeyUnproven {

@@ -51,6 +51,16 @@ pub fn node_program(path: &str) -> Option<PathBuf> {
     Some(node_modules()?.join(path))
 }
 
+/// A program of a test: it ends with the test.
+pub struct Killed(pub std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A number for a program that cannot pick one itself. From where the kernel picks: what registries of other tests lease
 /// lies elsewhere.
 pub fn free_port() -> u16 {

@@ -113,8 +113,9 @@ impl RegistrationMutation {
         #[graphql(desc = "Who says what of which node.")] mut input: AttestInput,
     ) -> Result<Node> {
         let correlation_id = input.correlation_id.take();
-        let attest = input.read()?;
-        permit(ctx, Action::Attest, attest.node)?;
+        permit(ctx, Action::Attest, NodeId(input.node_id))?;
+        let mut attest = input.read(&live(ctx)?.views.current())?;
+        attest.overrules_key = asker(ctx)?.visitor.may(Action::Administer, &Resource::Registry);
         node(ctx, submit(ctx, Command::Attest(attest), correlation_id).await?).await
     }
 }

@@ -133,7 +133,7 @@ pub struct Principal {
     roles: Vec<String>,
     /// The only node that it may act for; null where it is bound to none.
     node_id: Option<Uuid>,
-    /// How it is known: token, jwt, or none.
+    /// How it is known: token, jwt, certificate, or none.
     authenticated: &'static str,
     /// Until when; null where that has no end.
     expires_at: Option<DateTime>,

@@ -1,4 +1,4 @@
-//! A node's key and signature, as a registration gives them.
+//! A node's key and its signatures, as registrations and attestations give them.
 
 use super::super::error::invalid;
 use crate::contracts::canonical_bytes;
@@ -32,15 +32,13 @@ pub fn read(
         return Err(invalid("publicKey", "is no Ed25519 key"));
     }
     let Some(signature) = signature else { return Ok(Shown { key, signed_by: Vec::new() }) };
-    let signature = Signature::from_bytes(&bytes::<64>("signature", signature)?);
+    let signature = self::signature(signature)?;
     let Some(contract) = contract else {
         return Err(invalid("signature", "is over a contract, and the node has none: register it with one"));
     };
     let message = canonical_bytes(&contract.document);
-    let is_right = |key: &NodeKey| {
-        VerifyingKey::from_bytes(&key.0).is_ok_and(|key| key.verify_strict(&message, &signature).is_ok())
-    };
-    let mut signed_by: Vec<NodeKey> = key.into_iter().chain(known).filter(is_right).collect();
+    let by_key = |key: &NodeKey| is_right(&signature, *key, &message);
+    let mut signed_by: Vec<NodeKey> = key.into_iter().chain(known).filter(by_key).collect();
     signed_by.dedup();
     if signed_by.is_empty() {
         let hash = contract.hash;
@@ -51,6 +49,16 @@ pub fn read(
         return Err(invalid("signature", reason));
     }
     Ok(Shown { key, signed_by })
+}
+
+/// Reads an Ed25519 signature, as base64.
+pub fn signature(text: &str) -> Result<Signature> {
+    Ok(Signature::from_bytes(&bytes::<64>("signature", text)?))
+}
+
+/// Whether a signature is this key's, over this message.
+pub fn is_right(signature: &Signature, key: NodeKey, message: &[u8]) -> bool {
+    VerifyingKey::from_bytes(&key.0).is_ok_and(|key| key.verify_strict(message, signature).is_ok())
 }
 
 fn bytes<const N: usize>(field: &str, text: &str) -> Result<[u8; N]> {

@@ -5,7 +5,6 @@ mod gate;
 mod stream;
 mod tls;
 
-pub(super) use tls::ClientCertificate;
 pub use tls::{Tls, TlsError, TlsFiles};
 
 use super::{Parts, Peer, respond, router, stopped};
@@ -16,7 +15,7 @@ use axum::http::Request;
 use gate::{Full, Gate, Place};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::io::ErrorKind;
@@ -43,8 +42,7 @@ const RETRY_AFTER_SECONDS: u32 = 5;
 
 /// Serves, with TLS where that is given, until it is told to stop: then takes nothing new, and returns once all that is
 /// under way has been answered.
-pub async fn serve(listener: TcpListener, tls: Option<Tls>, parts: Parts, mut stop: watch::Receiver<bool>) {
-    let tls = tls.map(Arc::new);
+pub async fn serve(listener: TcpListener, tls: Option<Arc<Tls>>, parts: Parts, mut stop: watch::Receiver<bool>) {
     let keeping = tls.clone().map(|tls| tokio::spawn(tls.keep()));
     let limits = &parts.limits;
     let gate = Gate::new(limits.connections_max, limits.connections_per_address_max);
@@ -88,7 +86,7 @@ pub async fn serve(listener: TcpListener, tls: Option<Tls>, parts: Parts, mut st
 
 /// The next connection. An error of one that is gone already is passed over; where the machine has no more to give, it
 /// waits a little, since the next try would fail alike.
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+pub(super) async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
@@ -137,7 +135,7 @@ impl Serving {
     /// Makes a new connection secret, where that is wanted, and talks on it.
     async fn take(self, stream: TcpStream, place: Place, address: SocketAddr) {
         match self.tls.clone() {
-            None => self.talk(Held::new(stream, place), Peer { address, certificate: None }).await,
+            None => self.talk(Held::new(stream, place), Peer::new(address, None)).await,
             // Boxed, so that connections without are not as large.
             Some(tls) => Box::pin(self.take_secret(&tls, stream, place, address)).await,
         }
@@ -145,15 +143,15 @@ impl Serving {
 
     async fn take_secret(self, tls: &Tls, stream: TcpStream, place: Place, address: SocketAddr) {
         match tls.accept(stream).await {
-            Ok((stream, certificate)) => self.talk(Held::new(stream, place), Peer { address, certificate }).await,
+            Ok((stream, certificate)) => self.talk(Held::new(stream, place), Peer::new(address, certificate)).await,
             Err(error) => tracing::debug!(%address, %error, "no TLS came about"),
         }
     }
 
     /// Answers what comes on one connection, until either side has had enough.
-    async fn talk<S>(mut self, stream: Held<S>, peer: Peer)
+    async fn talk<T>(mut self, stream: Held<T>, peer: Peer)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let answering = service_fn(|request: Request<Incoming>| {
             let mut request = request.map(Body::new);
@@ -161,17 +159,31 @@ impl Serving {
             let (parts, router) = (&self.parts, self.router.clone());
             async move { Ok::<_, Infallible>(respond(parts, router, request).await) }
         });
-        let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), answering).with_upgrades());
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stopped(&mut self.stop) => {
-                // An idle connection is closed now, another after its answer.
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(address = %peer.address, %error, "a connection broke");
+        converse(&self.http, stream, answering, &mut self.stop, peer.address).await;
+    }
+}
+
+/// Answers what comes on one connection, until either side has had enough.
+pub(super) async fn converse<T, S>(
+    http: &Builder,
+    stream: T,
+    service: S,
+    stop: &mut watch::Receiver<bool>,
+    address: SocketAddr,
+) where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: HttpService<Incoming, ResBody = Body, Error = Infallible>,
+{
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped(stop) => {
+            // An idle connection is closed now, another after its answer.
+            connection.as_mut().graceful_shutdown();
+            connection.await
         }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%address, %error, "a connection broke");
     }
 }

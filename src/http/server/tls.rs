@@ -1,5 +1,6 @@
 //! TLS: the server's certificate, which may change while it serves, and whose certificate a client shows.
 
+use crate::access::{Known, certificate};
 use arc_swap::ArcSwap;
 use rustls::RootCertStore;
 use rustls::crypto::{CryptoProvider, ring};
@@ -14,8 +15,6 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use x509_cert::Certificate;
-use x509_cert::der::Decode;
 
 /// How long a handshake may take.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
@@ -65,13 +64,6 @@ pub enum TlsError {
         /// Why.
         reason: String,
     },
-}
-
-/// Who a client has proved to be by a certificate that one of those in `tls.client_ca` has signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ClientCertificate {
-    /// Its subject as RFC 4514 writes it, such as `CN=node-1,O=Example`.
-    pub(crate) subject: String,
 }
 
 /// TLS with what the files say now.
@@ -127,22 +119,13 @@ impl Tls {
     }
 
     /// Makes a connection secret, and says whose certificate the client has shown.
-    pub(super) async fn accept(
-        &self,
-        stream: TcpStream,
-    ) -> io::Result<(TlsStream<TcpStream>, Option<Arc<ClientCertificate>>)> {
+    pub(in crate::http) async fn accept(&self, stream: TcpStream) -> io::Result<(TlsStream<TcpStream>, Option<Known>)> {
         let acceptor = TlsAcceptor::from(self.config.load_full());
         let stream = timeout(HANDSHAKE_WAIT, acceptor.accept(stream)).await??;
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let certificate = shown.map(client_certificate).transpose()?;
-        Ok((stream, certificate.map(Arc::new)))
+        let principal = shown.map(|shown| certificate::principal(shown)).transpose().map_err(io::Error::other)?;
+        Ok((stream, principal.map(Arc::new)))
     }
-}
-
-fn client_certificate(certificate: &CertificateDer<'_>) -> io::Result<ClientCertificate> {
-    // It has been checked, so this much of it can be read.
-    let read = Certificate::from_der(certificate).map_err(io::Error::other)?;
-    Ok(ClientCertificate { subject: read.tbs_certificate().subject().to_string() })
 }
 
 fn read(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
