@@ -1,6 +1,7 @@
 //! Who may do what, from each role's side, against the real program.
 
 use crate::support::server::{Server, onex};
+use crate::support::socket::Socket;
 use crate::support::{eventually, free_port};
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
@@ -546,6 +547,41 @@ async fn whoever_shows_nothing_or_what_is_wrong_is_told_so() {
     let nobody = guarded.server.client().connect().await;
     assert_eq!(code(&nobody.map(drop)), UNKNOWN, "4403");
     guarded.admin.connect().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_websocket_is_let_in_or_refused_by_its_first_message_in_both_protocols() {
+    let guarded = guarded("");
+    let secret = fs::read_to_string(guarded.directory.path().join("data/admin.token")).unwrap();
+    let bearer = |secret: &str| json!(format!("Bearer {}", secret.trim()));
+    let wrong = bearer("onex_0000000000000000000000000000000000000000000");
+    for (protocol, begin) in [("graphql-transport-ws", "subscribe"), ("graphql-ws", "start")] {
+        for payload in [json!(null), json!({}), json!({"Authorization": wrong}), json!({"authorization": 7})] {
+            let mut socket = Socket::open(&guarded.server, Some(protocol)).await;
+            socket.say(json!({"type": "connection_init", "payload": payload})).await;
+            if protocol == "graphql-ws" {
+                let refused = socket.hear().await;
+                assert_eq!(refused["type"], "connection_error", "{refused}");
+            }
+            let (code, reason) = socket.closed().await;
+            assert_eq!(code, 4403, "{protocol}, {payload}: {reason}");
+            assert!(reason.contains("token"), "{reason}");
+        }
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let named = json!({"AUTHORIZATION": bearer(&secret), "traceparent": parent, "X-Correlation-Id": protocol});
+        let mut socket = Socket::open(&guarded.server, Some(protocol)).await;
+        socket.say(json!({"type": "connection_init", "payload": {"headers": named}})).await;
+        assert_eq!(socket.hear().await["type"], "connection_ack");
+        let query = format!("mutation {{ register(input: {{name: \"by_{begin}\"}}) {{ created }} }}");
+        socket.say(json!({"type": begin, "id": "1", "payload": {"query": query}})).await;
+        let answer =
+            eventually("it is answered", async || Some(socket.hear().await).filter(|heard| heard["id"] == "1"));
+        assert!(answer.await["payload"]["data"]["register"].is_object());
+    }
+    let asked = "{ events(last: 1) { nodes { actor correlationId } } }";
+    let events = ask(&guarded.admin, asked, json!({})).await.unwrap();
+    let expected = json!({"actor": "admin", "correlationId": "graphql-ws"});
+    assert_eq!(events["events"]["nodes"][0], expected);
 }
 
 #[tokio::test]
