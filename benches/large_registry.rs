@@ -97,7 +97,11 @@ fn start(directory: &Path, runtime: &Runtime) -> (Engine, Services) {
         outbound,
         metrics.calls.clone(),
     );
+    // No bus is created here: nothing is written there.
+    let nowhere = std::env::temp_dir().join("no-bus-of-this-benchmark");
+    let buses = onex::bus::hub::Hub::new(engine.handle(), engine.views().clone(), clock.clone(), nowhere);
     let services = Services {
+        buses: Arc::new(buses),
         ports: Arc::new(ports),
         proxy: Arc::new(proxy),
         handle: engine.handle(),

@@ -10,6 +10,7 @@ pub use examine::{Examined, examine, free_bytes, log_bytes};
 pub use notify::notify;
 pub use operations::FREE_BYTES_MIN;
 
+use crate::bus::hub::Hub;
 use crate::config::Config;
 use crate::graphql::{Bounds, Documents, Services, Trusted};
 use crate::http::{self, Parts, Tls};
@@ -40,6 +41,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
+/// Where in the data directory the files of buses are.
+const BUSES: &str = "buses";
 /// Where portserver is spoken unless the configuration says otherwise.
 const PORT_SERVER_USUAL: &str = "@onex";
 
@@ -116,6 +119,7 @@ pub enum StartError {
 pub struct App {
     engine: Engine,
     proxy: Arc<Proxy>,
+    buses: Arc<Hub>,
     access: access::Running,
     address: SocketAddr,
     keeper: JoinHandle<()>,
@@ -175,11 +179,15 @@ impl App {
         let ports = Arc::new(Ports::new(engine.handle(), engine.views().clone(), clock.clone(), rules));
         let proxy = Arc::new(start_proxy(config, &engine, clock.clone(), metrics.calls.clone())?);
         proxy.end_interrupted().await?;
+        let bus_files = config.data_dir.join(BUSES);
+        let buses = Arc::new(Hub::new(engine.handle(), engine.views().clone(), clock.clone(), bus_files));
+        buses.resume().await;
         let services = Services {
             handle: engine.handle(),
             views: engine.views().clone(),
             ports: ports.clone(),
             proxy: proxy.clone(),
+            buses: buses.clone(),
             clock: clock.clone(),
             requests: metrics.requests.clone(),
             started_at,
@@ -217,7 +225,7 @@ impl App {
         let keeper = tokio::spawn(keeper::keep(engine.handle(), engine.views().clone(), clock));
         let server = tokio::spawn(http::serve(listener, tls, parts, stop));
         let end = End { pause: seconds(config.stop_pause_seconds), within: seconds(config.stop_seconds) };
-        Ok(App { engine, proxy, access, address, keeper, server, port_server, unready, stopping, open, end })
+        Ok(App { engine, proxy, buses, access, address, keeper, server, port_server, unready, stopping, open, end })
     }
 
     /// Where it listens.
@@ -244,7 +252,8 @@ impl App {
     /// under way finish, closes the log. Answers within the time that the configuration gives; false where something
     /// did not end in it, and goes on until the process ends.
     pub async fn stop(self) -> bool {
-        let App { engine, proxy, access, keeper, server, port_server, unready, stopping, mut open, end, .. } = self;
+        let App { engine, proxy, buses, access, keeper, server, port_server, unready, stopping, mut open, end, .. } =
+            self;
         unready.store(true, Ordering::Relaxed);
         tokio::time::sleep(end.pause).await;
         let begun = Instant::now();
@@ -266,6 +275,9 @@ impl App {
         };
         if timeout_at(requests_end, finished).await.is_err() {
             tracing::warn!("some requests did not finish in time and were cut off");
+        }
+        if timeout_at(requests_end, buses.close()).await.is_err() {
+            tracing::warn!("some buses did not end in time");
         }
         if timeout_at(requests_end, access.stop(&engine)).await.is_err() {
             tracing::warn!("the last refused attempts could not be recorded in time");

@@ -13,6 +13,7 @@
 //! - [`ports`]: picks and probes port numbers, speaks portserver, notices when holders are gone.
 //! - [`proxy`]: a call's way from its caller to a provider.
 //! - [`access`]: who asks, what it may do and see, how often.
+//! - [`bus`]: how events travel: what carries them, who gets them, and what is lost is said.
 //! - [`graphql`]: the API's types and fields, translated to commands and versions. Knows no transport.
 //! - [`http`]: routes and the GraphQL transports.
 //! - [`config`]: settings. [`app`]: the one place where parts are built and meet.
@@ -36,6 +37,8 @@ pub mod ports;
 pub mod proxy;
 
 pub mod access;
+
+pub mod bus;
 
 pub mod graphql;
 

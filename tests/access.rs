@@ -116,6 +116,48 @@ const OPERATIONS: &[(&str, &str, &str, [&str; 5])] = &[
         r#"{"i": {"id": "<token>"}}"#,
         [OK, DENIED, DENIED, DENIED, UNKNOWN],
     ),
+    (
+        "createBus",
+        "mutation($i: CreateBusInput!) { createBus(input: $i) { id } }",
+        r#"{"i": {"name": "<fresh>", "kind": "LOCAL"}}"#,
+        [OK, DENIED, DENIED, DENIED, UNKNOWN],
+    ),
+    (
+        "startBus",
+        "mutation($i: BusRefInput!) { startBus(input: $i) { id } }",
+        r#"{"i": {"busId": "<stopped bus>"}}"#,
+        [OK, DENIED, DENIED, DENIED, UNKNOWN],
+    ),
+    (
+        "stopBus",
+        "mutation($i: BusRefInput!) { stopBus(input: $i) { id } }",
+        r#"{"i": {"busId": "<stopped bus>"}}"#,
+        [OK, DENIED, DENIED, DENIED, UNKNOWN],
+    ),
+    (
+        "deleteBus",
+        "mutation($i: BusRefInput!) { deleteBus(input: $i) { id } }",
+        r#"{"i": {"busId": "<stopped bus>"}}"#,
+        [OK, DENIED, DENIED, DENIED, UNKNOWN],
+    ),
+    (
+        "defineTopic",
+        "mutation($i: DefineTopicInput!) { defineTopic(input: $i) { id } }",
+        r#"{"i": {"bus": "shared", "topic": "a.b", "schema": {}}}"#,
+        [OK, DENIED, DENIED, DENIED, UNKNOWN],
+    ),
+    (
+        "publish",
+        "mutation($i: PublishInput!) { publish(input: $i) { eventId } }",
+        r#"{"i": {"bus": "shared", "event": {"nodeId": "<node>", "eventType": "DONE"}}}"#,
+        [OK, OK, OK, DENIED, UNKNOWN],
+    ),
+    (
+        "busEvents",
+        "subscription { busEvents(bus: \"shared\", replay: {all: true}) { sequence } }",
+        "{}",
+        [OK, OK, OK, OK, UNKNOWN],
+    ),
     ("registryEvents", "subscription { registryEvents(after: 0) { sequence } }", "{}", [OK, OK, OK, OK, UNKNOWN]),
     (
         "toolCalls",
@@ -229,6 +271,12 @@ impl World {
         let (one, node, _) = guarded.client("one", &["node"], None).await;
         let (agent, ..) = guarded.client("ann", &["agent"], None).await;
         let (viewer, ..) = guarded.client("vic", &["viewer"], None).await;
+        // A bus with an event on it.
+        let create = "mutation { createBus(input: {name: \"shared\", kind: LOCAL}) { id } }";
+        ask(&guarded.admin, create, json!({})).await.unwrap();
+        let publish = "mutation($i: PublishInput!) { publish(input: $i) { eventId } }";
+        let event = json!({"bus": "shared", "event": {"nodeId": node, "eventType": "DONE"}});
+        ask(&guarded.admin, publish, json!({ "i": event })).await.unwrap();
         let clients = vec![guarded.admin.clone(), one, agent, viewer, guarded.server.client()];
         World { guarded, clients, node: node.unwrap() }
     }
@@ -244,6 +292,14 @@ impl World {
         }
         if text.contains("<agent's call>") {
             text = text.replace("<agent's call>", &self.call().await.to_string());
+        }
+        text = text.replace("<fresh>", &format!("bus_{}", Uuid::new_v4().simple()));
+        if text.contains("<stopped bus>") {
+            let create =
+                "mutation($name: String!) { createBus(input: {name: $name, kind: LOCAL, start: false}) { id } }";
+            let name = format!("bus_{}", Uuid::new_v4().simple());
+            let made = ask(&self.clients[0], create, json!({ "name": name })).await.unwrap();
+            text = text.replace("<stopped bus>", made["createBus"]["id"].as_str().unwrap());
         }
         if text.contains("<token>") {
             text = text.replace("<token>", &self.guarded.client("spare", &["viewer"], None).await.2.to_string());

@@ -266,6 +266,13 @@ fn a_log_written_by_an_earlier_version_reads_the_same() {
             "TokenRevoked",
             "AccessDenied",
             "NodeRegistered",
+            "BusCreated",
+            "BusTurned",
+            "BusDeleted",
+            "TopicDefined",
+            "SubscriberAttached",
+            "SubscriberDetached",
+            "BusNoticed",
         ]
     );
     let newer = stored.lines().next().unwrap().replacen("\"v\":1", "\"v\":2", 1);

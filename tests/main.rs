@@ -14,6 +14,8 @@ mod abuse;
 mod access;
 mod answers;
 mod bad_input;
+mod bus_commands;
+mod buses;
 mod calls;
 mod cli;
 mod connections;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// The kinds of which a state is made.
 const KINDS: &[Kind] =
-    &[Kind::Registry, Kind::Node, Kind::Tool, Kind::Contract, Kind::Topic, Kind::PortPool, Kind::Lease];
+    &[Kind::Registry, Kind::Node, Kind::Tool, Kind::Contract, Kind::Topic, Kind::Bus, Kind::PortPool, Kind::Lease];
 
 impl Visitor {
     /// Whether the principal may read all that a state is made of.
@@ -155,7 +155,15 @@ impl Visitor {
             let known = state.calls.get(id);
             caller == Some(true) || known.is_some_and(|call| self.reads(&Resource::of_invocation(call)))
         });
-        node && tool && contract && lease && call
+        let bus = change.bus().filter(|_| !all(Kind::Bus)).is_none_or(|id| {
+            let name = match change {
+                Change::BusCreated { terms, .. } => Some(&terms.name),
+                Change::BusDeleted { name, .. } => Some(name),
+                _ => state.buses.get(&id).map(|bus| &bus.terms.name),
+            };
+            name.is_some_and(|name| self.reads(&Resource::Bus(name.to_string())))
+        });
+        node && tool && contract && lease && call && bus
     }
 }
 

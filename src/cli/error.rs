@@ -50,6 +50,9 @@ pub enum Error {
         /// Its name, id or hash.
         name: String,
     },
+    /// No bus is called so.
+    #[error("no bus has the name or id {0:?}: \"onex bus list\" shows those that there are (BUS_NOT_FOUND)")]
+    NoBus(String),
     /// A lease was named by a number of which nobody, or not who asks, holds one.
     #[error("{}: \"onex port list --port {port}\" shows who holds it", no_lease(*port, *holder))]
     NoLease {

@@ -1,7 +1,7 @@
-//! `onex inspect`: lists of nodes, tools, contracts, topics and leased ports.
+//! `onex inspect`: lists of nodes, tools, contracts, topics, buses, who listens on one, and leased ports.
 //!
 //! Each list is one entry of [`Listing`]: what to ask, and which columns to show. Paging, formats and the advice on an
-//! empty list are written once.
+//! empty list are written once. Those who listen are the one list that has no pages.
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -10,14 +10,17 @@ use serde_json::{Map, Value, json};
 
 use crate::client::Client;
 
+use super::bus;
 use super::error::Error;
 use super::output::{self, Format};
 use super::port::ListArgs;
 use super::server::ServerArgs;
 use super::table::Table;
 use super::tools;
-use super::value::{joined, list, text, texts_of, time};
+use super::value::{joined, list, text, texts, texts_of, time};
 
+/// What is asked of a bus to know who listens on it.
+const SUBSCRIBERS: &str = "subscribers { id name node { id name } topics durability queued dropped connected }";
 /// The largest page that a registry gives.
 const PAGE_MAX: usize = 200;
 
@@ -76,6 +79,21 @@ enum What {
         #[arg(long)]
         pattern: Option<String>,
     },
+    /// List the buses; the same as "onex bus list".
+    Buses {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        which: bus::Which,
+    },
+    /// List those who listen on a bus.
+    Subscribers {
+        #[command(flatten)]
+        common: Common,
+        /// The bus.
+        #[arg(long, value_name = "NAME|ID")]
+        bus: String,
+    },
     /// List the leased ports; the same as "onex port list".
     Ports(ListArgs),
 }
@@ -113,25 +131,48 @@ pub(super) struct Listing {
 
 /// Prints the list.
 pub(super) async fn run(args: Args) -> Result<ExitCode, Error> {
-    let (common, listing) = args.what.split().await?;
-    show(common, listing).await
+    args.what.show().await
 }
 
 /// Asks for a list and prints it.
 pub(super) async fn show(common: Common, listing: Listing) -> Result<ExitCode, Error> {
-    let items = listing.fetch(&common.server.client()?, common.limit.map_or(usize::MAX, NonZeroUsize::get)).await?;
-    match common.format {
-        Format::Json => output::print_json(&items)?,
-        Format::Yaml => output::print_yaml(&items)?,
-        Format::Table if items.is_empty() => listing.say_empty(),
-        Format::Table => (listing.table)(&items).print()?,
+    let items = listing.fetch(&common.server.client()?, common.limit()).await?;
+    common.print(&items, listing.table, || listing.say_empty())
+}
+
+/// Asks who listens on a bus and prints it.
+async fn show_subscribers(common: Common, bus: &str) -> Result<ExitCode, Error> {
+    let found = bus::find(&common.server.client()?, bus, SUBSCRIBERS).await?;
+    let all = list(&found, "/subscribers");
+    let items = &all[..all.len().min(common.limit())];
+    let none = || output::note(&format!("nobody listens on {bus}: \"onex event-monitor --bus {bus}\" does"));
+    common.print(items, subscribers, none)
+}
+
+impl Common {
+    fn limit(&self) -> usize {
+        self.limit.map_or(usize::MAX, NonZeroUsize::get)
     }
-    Ok(ExitCode::SUCCESS)
+
+    fn print(
+        &self,
+        items: &[Value],
+        table: fn(&[Value]) -> Table,
+        say_empty: impl FnOnce(),
+    ) -> Result<ExitCode, Error> {
+        match self.format {
+            Format::Json => output::print_json(&items)?,
+            Format::Yaml => output::print_yaml(&items)?,
+            Format::Table if items.is_empty() => say_empty(),
+            Format::Table => table(items).print()?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 impl What {
-    async fn split(self) -> Result<(Common, Listing), Error> {
-        Ok(match self {
+    async fn show(self) -> Result<ExitCode, Error> {
+        let (common, listing) = match self {
             Self::Nodes { common, search, kind, status, tag, topic } => {
                 let filter = filter([
                     ("search", search),
@@ -148,8 +189,11 @@ impl What {
             }
             Self::Contracts { common, search } => (common, contracts(filter([("search", search)]))),
             Self::Topics { common, pattern } => (common, topics(filter([("pattern", pattern)]))),
+            Self::Buses { common, which } => (common, which.listing()),
+            Self::Subscribers { common, bus } => return show_subscribers(common, &bus).await,
             Self::Ports(args) => args.split().await?,
-        })
+        };
+        show(common, listing).await
     }
 }
 
@@ -266,6 +310,22 @@ fn topics(filter: Value) -> Listing {
             table
         },
     }
+}
+
+fn subscribers(subscribers: &[Value]) -> Table {
+    let mut table = Table::new(&["NAME", "NODE", "TOPICS", "DURABILITY", "CONNECTED", "QUEUED", "DROPPED", "ID"]);
+    for subscriber in subscribers {
+        let topics = match texts(subscriber, "/topics") {
+            // Without patterns it reads all, as with this one.
+            none if none.is_empty() => ">".to_owned(),
+            some => joined(&some),
+        };
+        let [name, node, durability, connected, queued, dropped, id] =
+            ["/name", "/node/name", "/durability", "/connected", "/queued", "/dropped", "/id"]
+                .map(|at| text(subscriber, at));
+        table.row([name, node, topics, durability, connected, queued, dropped, id]);
+    }
+    table
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! The command line: what can be typed, and how it ends.
 //!
 //! Each command is a file of its own. What all share: data goes to stdout and talk to stderr, so that output can be
-//! piped; [`output`] prints, [`server`] finds the registry, [`error`] says what went wrong. `serve`, `audit` and
-//! `schema` work on this machine; every other command asks a running registry through [`crate::client`].
+//! piped; [`output`] prints, [`server`] finds the registry, [`error`] says what went wrong. `serve`, `audit`,
+//! `simulate` and `schema` work on this machine; every other command asks a running registry through [`crate::client`].
 //!
 //! Exit status: 0 done, 1 failed or refused, 2 typed wrongly, 130 interrupted. `port exec` ends with the status of the
 //! command it runs; `proxy-invoke` says with 3 to 7 how the call ended. Commands that stay until they are told to end,
 //! such as `node run`, have then ended well.
 
 mod audit;
+mod bus;
 #[cfg(unix)]
 mod child;
 mod completions;
@@ -16,6 +17,7 @@ mod describe;
 mod describe_tool;
 mod doctor;
 mod error;
+mod event_monitor;
 mod graph;
 mod inspect;
 mod json_schema;
@@ -29,11 +31,13 @@ mod policy;
 mod port;
 mod progress;
 mod proxy_invoke;
+mod publish;
 mod register;
 mod schema;
 mod serve;
 mod server;
 mod sheet;
+mod simulate;
 mod table;
 mod token;
 mod tools;
@@ -64,7 +68,7 @@ pub enum Command {
     Register(register::Args),
     /// Show everything about one node, tool or contract.
     Describe(describe::Args),
-    /// List nodes, tools, contracts, topics or ports.
+    /// List nodes, tools, contracts, topics, buses, their subscribers or ports.
     Inspect(inspect::Args),
     /// Find tools that can be called.
     Tools(tools::Args),
@@ -76,6 +80,14 @@ pub enum Command {
     Graph(graph::Args),
     /// Follow the registry's events as they happen.
     Watch(watch::Args),
+    /// Create, start, stop, delete and list buses.
+    Bus(bus::Args),
+    /// Publish an event to a bus.
+    Publish(publish::Args),
+    /// Follow the events of a bus as they travel.
+    EventMonitor(event_monitor::Args),
+    /// Run a scenario of buses in simulated time, and check how it goes.
+    Simulate(simulate::Args),
     /// Lease port numbers, and run commands with them.
     Port(port::Args),
     /// Run a command as a node that offers tools.
@@ -135,6 +147,10 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         Command::ProxyInvoke(args) => server::block_on(proxy_invoke::run(args)),
         Command::Graph(args) => server::block_on(graph::run(args)),
         Command::Watch(args) => server::block_on(watch::run(args)),
+        Command::Bus(args) => server::block_on(bus::run(args)),
+        Command::Publish(args) => server::block_on(publish::run(args)),
+        Command::EventMonitor(args) => server::block_on(event_monitor::run(args)),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Port(args) => port::run(args),
         #[cfg(unix)]
         Command::Node(args) => node::run(args),
@@ -200,11 +216,41 @@ mod tests {
         check("onex inspect tools --tag a --search c");
         check("onex inspect contracts --search c --format yaml");
         check("onex inspect topics --pattern a.*");
+        check("onex inspect buses --kind local --status running --search c --limit 3");
+        check("onex inspect subscribers --bus a --limit 3 --format yaml");
+        check_refused("onex inspect subscribers");
         check("onex inspect ports --status released --protocol grpc --node a --port 80 --host h --mine --limit 3");
         check_refused("onex inspect topics --kind compute");
         check_refused("onex inspect");
         check_refused("onex inspect ports --port 0");
         check_refused("onex inspect ports --mine --requester 0190c5a0-7a3e-7cc0-8f6e-1b2c3d4e5f60");
+    }
+
+    #[test]
+    fn a_bus_is_created_with_all_that_it_is_to_be() {
+        check("onex bus create a --kind local --purpose p --mode strict --trusted-only --queue-capacity 9 --stopped");
+        check("onex bus create a --kind redis --endpoint redis://h:1/0 --overflow drop-newest --history-events 0");
+        check("onex bus delete a --format json");
+        check("onex bus list --kind jetstream --format yaml");
+        check_refused("onex bus create a");
+        check_refused("onex bus create a --kind zmq");
+        check_refused("onex bus start");
+    }
+
+    #[test]
+    fn an_event_is_typed_or_in_a_file() {
+        check("onex publish b --type T --node n --topic a.b --metadata {} --tag x --tag y --correlation-id c");
+        check("onex publish b --event -");
+        check_refused("onex publish b --type T");
+        check_refused("onex publish b --node n");
+        check_refused("onex publish b --type T --node n --metadata []");
+        check("onex event-monitor --bus b --topic a.* --type T --node n --tag t --min-trust trusted --replay last:3");
+        check("onex event-monitor --bus b --replay since:2026-11-22T12:00:00Z --count 1 --format json");
+        check_refused("onex event-monitor");
+        check_refused("onex event-monitor --bus b --replay 3");
+        check_refused("onex event-monitor --bus b --count 0");
+        check("onex simulate f --seed 0 --format json");
+        check_refused("onex simulate");
     }
 
     #[test]

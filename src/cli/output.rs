@@ -20,6 +20,16 @@ pub enum Format {
     Yaml,
 }
 
+/// How something is shown that is no table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum TextFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
 /// Prints data. It leaves at once: whoever reads a pipe should not wait for a buffer to fill.
 pub(super) fn print(text: &str) -> Result<(), Error> {
     let mut stdout = anstream::stdout().lock();

@@ -3,6 +3,8 @@
 //! Everything that a resolver refuses is made here. What the server did wrong is told to the log, with an id, and
 //! the client gets the id.
 
+use crate::bus::hub;
+use crate::bus::router::Refused;
 use crate::contracts::Invalid;
 use crate::model::EndCause;
 use crate::ports;
@@ -73,6 +75,14 @@ pub enum ErrorCode {
     ToolOverloaded,
     /// The call was taken back.
     ToolCancelled,
+    /// No bus has this id or name.
+    BusNotFound,
+    /// The bus stands still.
+    BusStopped,
+    /// What carries the bus is away, or does not take it now.
+    BusUnreachable,
+    /// The event is none, or does not fit its topic's schema; the details say where.
+    EventInvalidSchema,
     /// The place asked for is no longer kept; `details.oldest` names the oldest that is.
     CursorExpired,
 }
@@ -109,6 +119,10 @@ impl ErrorCode {
             ErrorCode::ToolFailed => "TOOL_FAILED",
             ErrorCode::ToolOverloaded => "TOOL_OVERLOADED",
             ErrorCode::ToolCancelled => "TOOL_CANCELLED",
+            ErrorCode::BusNotFound => "BUS_NOT_FOUND",
+            ErrorCode::BusStopped => "BUS_STOPPED",
+            ErrorCode::BusUnreachable => "BUS_UNREACHABLE",
+            ErrorCode::EventInvalidSchema => "EVENT_INVALID_SCHEMA",
             ErrorCode::CursorExpired => "CURSOR_EXPIRED",
         }
     }
@@ -117,7 +131,11 @@ impl ErrorCode {
     fn retryable(self) -> bool {
         matches!(
             self,
-            ErrorCode::Unavailable | ErrorCode::RateLimited | ErrorCode::PortUnavailable | ErrorCode::PortExhausted
+            ErrorCode::BusUnreachable
+                | ErrorCode::Unavailable
+                | ErrorCode::RateLimited
+                | ErrorCode::PortUnavailable
+                | ErrorCode::PortExhausted
         )
     }
 }
@@ -164,6 +182,44 @@ pub(super) fn tool(error: &Invalid) -> Error {
     refuse(ErrorCode::ContractInvalid, format!("the registration is refused: {error}"), details)
 }
 
+/// No bus is called so.
+pub(super) fn no_bus(named: &str) -> Error {
+    let message = format!("no bus has the name or id {named:?}: buses are created by createBus, or onex bus create");
+    refuse(ErrorCode::BusNotFound, message, json!({ "bus": named }))
+}
+
+/// A subscriber's queue was full, and it had asked to be sent away then.
+pub(super) fn overflowed(bus: &str, missed: u64) -> Error {
+    let message = format!("the queue of this subscriber of {bus} was full, and it had asked to be sent away then");
+    refuse(ErrorCode::Unavailable, message, json!({ "bus": bus, "missed": missed }))
+}
+
+/// What a bus did not do.
+pub(super) fn bus(error: hub::Error) -> Error {
+    let message = error.to_string();
+    match error {
+        hub::Error::Registry(error) => engine(error),
+        hub::Error::Stopped { name } => refuse(ErrorCode::BusStopped, message, json!({ "bus": name })),
+        hub::Error::Unreachable { name, .. } | hub::Error::HeldUp { name } => {
+            refuse(ErrorCode::BusUnreachable, message, json!({ "bus": name }))
+        }
+        hub::Error::Unusable { what, .. } => refuse(ErrorCode::InvalidArgument, message, json!({ "field": what })),
+        hub::Error::Misfit(misfit) => {
+            let details = json!({
+                "topic": misfit.topic.as_str(), "path": misfit.path, "reason": misfit.reason,
+                "schemaHash": misfit.schema_hash.map(|hash| hash.to_string()),
+            });
+            refuse(ErrorCode::EventInvalidSchema, message, details)
+        }
+        hub::Error::NotAttached(Refused::Gone(gone)) => {
+            refuse(ErrorCode::CursorExpired, message, json!({ "oldest": gone.oldest.map(|place| place.0) }))
+        }
+        hub::Error::NotAttached(Refused::Stopped) => refuse(ErrorCode::BusStopped, message, json!({})),
+        hub::Error::NotAttached(Refused::TooMany) => refuse(ErrorCode::QuotaExceeded, message, json!({})),
+        hub::Error::NotAttached(_) => refuse(ErrorCode::InvalidArgument, message, json!({ "field": "queueCapacity" })),
+    }
+}
+
 pub(super) fn refusal(refusal: &Refusal) -> Error {
     let (code, details) = match refusal {
         Refusal::NodeNotFound { node } => (ErrorCode::NodeNotFound, json!({ "nodeId": node.0 })),
@@ -194,6 +250,17 @@ pub(super) fn refusal(refusal: &Refusal) -> Error {
         Refusal::TokenExpired { .. } => (ErrorCode::InvalidArgument, json!({ "field": "expiresAt" })),
         Refusal::TokenKnown { token } => (ErrorCode::AlreadyExists, json!({ "tokenId": token.0 })),
         Refusal::TooManyTokens { max } => (ErrorCode::QuotaExceeded, json!({ "max": max })),
+        Refusal::BusNotFound { bus } => (ErrorCode::BusNotFound, json!({ "busId": bus.0 })),
+        Refusal::BusNameTaken { name, holder } => {
+            (ErrorCode::AlreadyExists, json!({ "name": name.as_str(), "holder": holder.0 }))
+        }
+        Refusal::BusNotStopped { bus, .. } => (ErrorCode::InvalidArgument, json!({ "busId": bus.0 })),
+        Refusal::SubscriberNotFound { bus, name } => {
+            (ErrorCode::NotFound, json!({ "busId": bus.0, "name": name.as_str() }))
+        }
+        Refusal::SubscriberNotOwn { name } => (ErrorCode::PermissionDenied, json!({ "name": name.as_str() })),
+        Refusal::SubscriberDiffers { name } => (ErrorCode::AlreadyExists, json!({ "name": name.as_str() })),
+        Refusal::TooMany { what, max } => (ErrorCode::QuotaExceeded, json!({ "what": what, "max": max })),
         _ => port_refusal(refusal),
     };
     let mut error = refuse(code, refusal.to_string(), details);
@@ -270,6 +337,13 @@ fn port_refusal(refusal: &Refusal) -> (ErrorCode, serde_json::Value) {
         | Refusal::NeverLive { .. }
         | Refusal::ToolOfferedTwice { .. }
         | Refusal::SignatureMissing { .. }
+        | Refusal::BusNotFound { .. }
+        | Refusal::BusNameTaken { .. }
+        | Refusal::BusNotStopped { .. }
+        | Refusal::SubscriberNotFound { .. }
+        | Refusal::SubscriberNotOwn { .. }
+        | Refusal::SubscriberDiffers { .. }
+        | Refusal::TooMany { .. }
         | Refusal::AttestationUnsigned { .. }
         | Refusal::KeyUnproven { .. }
         | Refusal::TokenNotFound { .. }

@@ -35,6 +35,7 @@ pub use limits::Limits;
 pub use persisted::{Named, Text, Trusted};
 
 use crate::access::Visitor;
+use crate::bus::hub::Hub;
 use crate::model::Actor;
 use crate::ports::Ports;
 use crate::proxy::Proxy;
@@ -64,6 +65,8 @@ pub struct Services {
     pub ports: Arc<Ports>,
     /// The way to calls of tools.
     pub proxy: Arc<Proxy>,
+    /// The buses as they run.
+    pub buses: Arc<Hub>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where operations are counted.

@@ -6,7 +6,7 @@ use super::error::invalid;
 use super::limits::budget::{List, spend};
 use super::render::{Render, rendered};
 use crate::model::{
-    ContractHash, ContractName, NodeId, NodeName, Sequence, Time, ToolKey, ToolName, TopicName, Version,
+    BusName, ContractHash, ContractName, NodeId, NodeName, Sequence, Time, ToolKey, ToolName, TopicName, Version,
 };
 use async_graphql::connection::PageInfo;
 use async_graphql::{Context, Object, OutputType, Result, TypeName};
@@ -60,6 +60,16 @@ impl Key for TopicName {
     }
     fn read(text: &str) -> Option<Self> {
         TopicName::try_new(text).ok()
+    }
+}
+
+impl Key for BusName {
+    const TAG: char = 'b';
+    fn write(&self) -> String {
+        self.to_string()
+    }
+    fn read(text: &str) -> Option<Self> {
+        BusName::try_new(text).ok()
     }
 }
 

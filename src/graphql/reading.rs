@@ -7,6 +7,7 @@ use super::limits::budget::{List, spend};
 use super::paging::{Connection, Page, PageArgs, total};
 use super::reach::{asker, fixed, live, pinned};
 use super::render::Straight;
+use super::types::bus::{self, Bus, BusBy, BusFilter};
 use super::types::contract::{self, Contract, ContractBy, ContractCollision, ContractFilter};
 use super::types::graph::{DependencyGraph, GraphDirection};
 use super::types::invocation::{self, Invocation, InvocationFilter};
@@ -186,6 +187,25 @@ impl Reading {
     /// Names and versions under which nodes registered different contents, by name and version.
     async fn contract_collisions(&self, ctx: &Context<'_>) -> Result<List<ContractCollision>> {
         Ok(ContractCollision::all(&self.view(ctx)?).into())
+    }
+
+    /// One bus by id or name; null where there is none.
+    async fn bus(&self, ctx: &Context<'_>, #[graphql(desc = "Which bus.")] by: BusBy) -> Result<Option<Bus>> {
+        Ok(by.find(&self.view(ctx)?))
+    }
+
+    /// Buses that match, by name.
+    async fn buses(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which buses; all when absent.")] filter: Option<BusFilter>,
+        #[graphql(desc = "How many entries at most: 0 to 500, 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many entries at most, counted from the end: 0 to 500.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Bus>> {
+        let args = PageArgs { first, after, last, before };
+        bus::list(&self.view(ctx)?, filter.unwrap_or_default(), &args)
     }
 
     /// Topics that contracts name, by name.

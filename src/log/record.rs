@@ -6,13 +6,15 @@
 //! `a_log_written_by_an_earlier_version_reads_the_same` holds this.
 
 use crate::model::{
-    Actor, Asked, Attempt, Band, CallError, CallErrorCode, CallStats, Capabilities, Change, CollisionKey, Contract,
-    ContractField, ContractName, Declared, DefinitionHash, Denial, Dependency, DependencyKind, Durations, EndCause,
-    Ending, ExecutionMode, HostName, Invocation, InvocationId, InvocationStatus, LastCall, Lease, LeaseEnd, LeaseId,
-    LeaseTerms, Lifecycle, Node, NodeId, NodeKey, NodeKind, NodeName, NodePort, NodeSelection, NodeStatus, Offer,
-    OfferSource, Origin, PortKey, PortProtocol, Process, Quarantine, RequestKey, RequesterId, Sequence,
-    TemplateVersion, Thing, Time, Token, TokenHash, TokenId, Tool, ToolDefinition, ToolKey, ToolName, ToolTransport,
-    TopicName, Transport, Transports, Trust, TrustState, Ttl, ValidatorId, Verdict, Version,
+    Actor, Asked, Attempt, Band, Bus, BusId, BusKind, BusName, BusNotice, BusPolicy, BusStatus, BusTerms, CallError,
+    CallErrorCode, CallStats, Capabilities, Change, CollisionKey, Contract, ContractField, ContractName, Declared,
+    DefinitionHash, Denial, Dependency, DependencyKind, DurableSubscriber, Durations, EndCause, Ending, EventWanted,
+    ExecutionMode, HostName, Invocation, InvocationId, InvocationStatus, LastCall, Lease, LeaseEnd, LeaseId,
+    LeaseTerms, Lifecycle, Node, NodeId, NodeKey, NodeKind, NodeName, NodePort, NodeSelection, NodeStatus, NoticeKind,
+    Offer, OfferSource, Origin, Overflow, PortKey, PortProtocol, Process, Quarantine, RequestKey, RequesterId,
+    SchemaMode, Sequence, SubscriberId, SubscriberName, TemplateVersion, Thing, Time, Token, TokenHash, TokenId, Tool,
+    ToolDefinition, ToolKey, ToolName, ToolTransport, TopicName, TopicPattern, TopicTerms, Transport, Transports,
+    Trust, TrustState, Ttl, ValidatorId, Verdict, Version,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -199,6 +201,8 @@ wrapped! {
         |text| text.parse::<DefinitionHash>().map(|hash| TokenHash(hash.0)).map_err(|e| invalid("hash:", e));
     String as NodeKey: |key| key.to_string(), |text| text.parse().map_err(|e| invalid("a key:", e));
     Uuid as LeaseId: |id| id.0, |id| Ok(LeaseId(id));
+    Uuid as BusId: |id| id.0, |id| Ok(BusId(id));
+    Uuid as SubscriberId: |id| id.0, |id| Ok(SubscriberId(id));
     Uuid as InvocationId: |id| id.0, |id| Ok(InvocationId(id));
     String as Arc<str>: |text| text.as_ref().to_owned(), |text| Ok(text.into());
     Vec<StoredCount> as Durations: |durations| durations.counts().collect(), |counts| Ok(Durations::of_counts(counts));
@@ -209,6 +213,11 @@ wrapped! {
     String as NodeName: |name| name.to_string(), |text| NodeName::try_new(&text).map_err(|e| invalid("a node name", e));
     String as ToolName: |name| name.to_string(), |text| ToolName::try_new(&text).map_err(|e| invalid("a tool name", e));
     String as TopicName: |name| name.to_string(), |text| TopicName::try_new(&text).map_err(|e| invalid("a topic", e));
+    String as TopicPattern: |pattern| pattern.as_str().to_owned(),
+        |text| TopicPattern::try_new(&text).map_err(|e| invalid("a topic pattern", e));
+    String as BusName: |name| name.to_string(), |text| BusName::try_new(&text).map_err(|e| invalid("a bus name", e));
+    String as SubscriberName: |name| name.to_string(),
+        |text| SubscriberName::try_new(&text).map_err(|e| invalid("a subscriber name", e));
     String as ContractName: |name| name.to_string(),
         |text| ContractName::try_new(&text).map_err(|e| invalid("a contract name", e));
     String as Version: |version| version.to_string(),
@@ -275,6 +284,14 @@ twin_enums! {
     StoredSelection of NodeSelection { First, RoundRobin, LeastLoaded, Random, All }
     StoredCallStatus of InvocationStatus {
         Pending, Routed, Running, Succeeded, Failed, TimedOut, Cancelled, Rejected
+    }
+    StoredBusKind of BusKind { Local, Ipc, Zmq, Jetstream, Redis }
+    StoredBusStatus of BusStatus { Starting, Running, Degraded, Stopped }
+    StoredSchemaMode of SchemaMode { Strict, Permissive }
+    StoredOverflow of Overflow { DropOldest, DropNewest, Block, Disconnect }
+    StoredNoticeKind of NoticeKind {
+        InvalidSchema, Dropped, Backpressure, SubscriberSlow, Retry, RetryLimitExceeded, ReplayRequested,
+        ReplayDelivered, ReplayFailed
     }
     StoredCallErrorCode of CallErrorCode {
         ToolNotFound, ToolNoProvider, ToolUntrusted, ToolInvalidArguments, ToolInvalidResult, ToolTimeout, ToolFailed,
@@ -364,6 +381,35 @@ twin_structs! {
     }
     StoredDenial of Denial {
         action: String, resource: String, reason: String, count: u32, first_at: i64, last_at: i64;
+    }
+    StoredBusPolicy of BusPolicy {
+        queue_capacity: u32, overflow: StoredOverflow, history_events: u32, history_seconds: u32, max_deliveries: u32,
+        retry_backoff_ms: u32;
+    }
+    StoredBusTerms of BusTerms {
+        name: String, kind: StoredBusKind, metadata: Value, schema_mode: StoredSchemaMode, policy: StoredBusPolicy;
+        endpoint: Option<String>, purpose: Option<String>, trusted_only: bool
+    }
+    StoredBus of Bus {
+        id: Uuid, terms: StoredBusTerms, status: StoredBusStatus, created_at: i64;
+        reason: Option<String>, leases: Vec<Uuid>, started_at: Option<i64>
+    }
+    StoredTopicTerms of TopicTerms {
+        ;
+        schema: Option<Value>, schema_hash: Option<String>, mode: Option<StoredSchemaMode>, trusted_only: Option<bool>,
+        history_events: Option<u32>, history_seconds: Option<u32>
+    }
+    StoredWanted of EventWanted {
+        ;
+        topics: Vec<String>, event_types: Vec<String>, nodes: Vec<Uuid>, tags: Vec<String>,
+        min_trust: Option<StoredTrustState>, correlation_id: Option<String>
+    }
+    StoredSubscriber of DurableSubscriber {
+        id: Uuid, bus: Uuid, name: String, principal: String, wanted: StoredWanted, created_at: i64;
+    }
+    StoredNotice of BusNotice {
+        kind: StoredNoticeKind, bus: Uuid, count: u64, reason: String, first_at: i64, last_at: i64;
+        topic: Option<String>, subscriber: Option<Uuid>, schema_hash: Option<String>
     }
     StoredCallError of CallError {
         code: StoredCallErrorCode, kind: String, message: String; details: Option<Value>, retryable: bool
@@ -513,6 +559,15 @@ impl Twin<Box<Offer>> for StoredOffer {
     }
 }
 
+impl Twin<Box<BusNotice>> for StoredNotice {
+    fn store(model: &Box<BusNotice>) -> Self {
+        Twin::<BusNotice>::store(model)
+    }
+    fn load(self) -> Result<Box<BusNotice>, Malformed> {
+        Twin::<BusNotice>::load(self).map(Box::new)
+    }
+}
+
 impl Twin<Box<Denial>> for StoredDenial {
     fn store(model: &Box<Denial>) -> Self {
         Twin::<Denial>::store(model)
@@ -555,6 +610,13 @@ twin_change! {
     TokenCreated { token: StoredToken; }
     TokenRevoked { token: Uuid, name: String; node: Option<Uuid> }
     AccessDenied { denial: StoredDenial; node: Option<Uuid> }
+    BusCreated { bus: Uuid, terms: StoredBusTerms; }
+    BusTurned { bus: Uuid, status: StoredBusStatus, diagnostics: Value; reason: Option<String>, leases: Vec<Uuid> }
+    BusDeleted { bus: Uuid, name: String; }
+    TopicDefined { bus: Uuid, topic: String, terms: StoredTopicTerms; }
+    SubscriberAttached { subscriber: StoredSubscriber; }
+    SubscriberDetached { bus: Uuid, subscriber: Uuid, name: String; }
+    BusNoticed { notice: StoredNotice; }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -571,6 +633,9 @@ enum StoredThing {
     ToolCalls(StoredToolKey, StoredCalls),
     NodeCalls(Uuid, StoredCalls),
     Token(StoredToken),
+    Bus(StoredBus),
+    Topic(Uuid, String, StoredTopicTerms),
+    Subscriber(StoredSubscriber),
 }
 
 impl Twin<Thing> for StoredThing {
@@ -589,6 +654,9 @@ impl Twin<Thing> for StoredThing {
             Thing::ToolCalls(tool, calls) => Self::ToolCalls(Twin::store(tool), Twin::store(calls)),
             Thing::NodeCalls(node, calls) => Self::NodeCalls(Twin::store(node), Twin::store(calls)),
             Thing::Token(token) => Self::Token(Twin::store(token)),
+            Thing::Bus(bus) => Self::Bus(Twin::store(bus)),
+            Thing::Topic(bus, topic, terms) => Self::Topic(Twin::store(bus), Twin::store(topic), Twin::store(terms)),
+            Thing::Subscriber(subscriber) => Self::Subscriber(Twin::store(subscriber)),
         }
     }
     fn load(self) -> Result<Thing, Malformed> {
@@ -606,6 +674,9 @@ impl Twin<Thing> for StoredThing {
             Self::ToolCalls(tool, calls) => Thing::ToolCalls(tool.load()?, calls.load()?),
             Self::NodeCalls(node, calls) => Thing::NodeCalls(node.load()?, calls.load()?),
             Self::Token(token) => Thing::Token(token.load()?),
+            Self::Bus(bus) => Thing::Bus(bus.load()?),
+            Self::Topic(bus, topic, terms) => Thing::Topic(bus.load()?, topic.load()?, terms.load()?),
+            Self::Subscriber(subscriber) => Thing::Subscriber(subscriber.load()?),
         })
     }
 }

@@ -1,11 +1,13 @@
 //! A change: one entry of the registry's log, and all that the state is made of.
 
 use super::{
-    Actor, Asked, CallError, CallStats, Contract, ContractHash, ContractName, Declared, DefinitionHash, Denial,
-    EndCause, Ending, HostName, Invocation, InvocationId, InvocationStatus, Lease, LeaseId, LeaseStatus, LeaseTerms,
-    Lifecycle, Node, NodeId, NodeStatus, Offer, PortKey, Quarantine, Sequence, Time, Token, TokenId, Tool, ToolKey,
-    ToolName, Transports, Ttl, Verdict, Version,
+    Actor, Asked, Bus, BusId, BusName, BusNotice, BusStatus, BusTerms, CallError, CallStats, Contract, ContractHash,
+    ContractName, Declared, DefinitionHash, Denial, DurableSubscriber, EndCause, Ending, HostName, Invocation,
+    InvocationId, InvocationStatus, Lease, LeaseId, LeaseStatus, LeaseTerms, Lifecycle, Node, NodeId, NodeStatus,
+    NoticeKind, Offer, PortKey, Quarantine, Sequence, SubscriberId, SubscriberName, Time, Token, TokenId, Tool,
+    ToolKey, ToolName, TopicName, TopicTerms, Transports, Ttl, Verdict, Version,
 };
+use serde_json::Value;
 use std::sync::Arc;
 
 /// What happened. Each is a statement of fact: folding them in order gives the state.
@@ -250,6 +252,61 @@ pub enum Change {
         /// The only node that it could act for, where it was bound to one.
         node: Option<NodeId>,
     },
+    /// A bus that was not known until now.
+    BusCreated {
+        /// Its id.
+        bus: BusId,
+        /// What was asked for.
+        terms: Arc<BusTerms>,
+    },
+    /// A bus runs, stands still, or is tried again.
+    BusTurned {
+        /// The bus.
+        bus: BusId,
+        /// How it is now.
+        status: BusStatus,
+        /// Why; `None` where somebody wanted it so.
+        reason: Option<String>,
+        /// The ports that it runs on.
+        leases: Vec<LeaseId>,
+        /// What whoever runs it found, by name: an object.
+        diagnostics: Arc<Value>,
+    },
+    /// A bus is no longer known, nor are its topics and subscribers.
+    BusDeleted {
+        /// The bus.
+        bus: BusId,
+        /// Its name.
+        name: BusName,
+    },
+    /// Something else is said of a topic of a bus.
+    TopicDefined {
+        /// The bus.
+        bus: BusId,
+        /// The topic.
+        topic: TopicName,
+        /// What is said of it now.
+        terms: Arc<TopicTerms>,
+    },
+    /// One listens by name.
+    SubscriberAttached {
+        /// It.
+        subscriber: Arc<DurableSubscriber>,
+    },
+    /// One listens by name no longer.
+    SubscriberDetached {
+        /// The bus.
+        bus: BusId,
+        /// Its id.
+        subscriber: SubscriberId,
+        /// Its name.
+        name: SubscriberName,
+    },
+    /// A bus tells of its events.
+    BusNoticed {
+        /// What.
+        notice: Box<BusNotice>,
+    },
     /// Somebody was refused what it asked for.
     AccessDenied {
         /// What, why and how often. Who is the change's actor.
@@ -299,6 +356,13 @@ impl Change {
             Change::CallRejected { .. } => None,
             Change::TokenCreated { token } => token.node,
             Change::TokenRevoked { node, .. } | Change::AccessDenied { node, .. } => *node,
+            Change::BusCreated { .. }
+            | Change::BusTurned { .. }
+            | Change::BusDeleted { .. }
+            | Change::TopicDefined { .. }
+            | Change::SubscriberAttached { .. }
+            | Change::SubscriberDetached { .. }
+            | Change::BusNoticed { .. } => None,
             Change::CallAccepted { node, .. }
             | Change::CallEnded { node, .. }
             | Change::CallAnsweredLate { node, .. } => Some(*node),
@@ -350,6 +414,20 @@ impl Change {
         }
     }
 
+    /// The bus that the change is about, where it is about one.
+    pub fn bus(&self) -> Option<BusId> {
+        match self {
+            Change::BusCreated { bus, .. }
+            | Change::BusTurned { bus, .. }
+            | Change::BusDeleted { bus, .. }
+            | Change::TopicDefined { bus, .. }
+            | Change::SubscriberDetached { bus, .. } => Some(*bus),
+            Change::SubscriberAttached { subscriber } => Some(subscriber.bus),
+            Change::BusNoticed { notice } => Some(notice.bus),
+            _ => None,
+        }
+    }
+
     /// The kind of event that watchers see; `None` for what they are spared.
     pub fn event_kind(&self) -> Option<EventKind> {
         Some(match self {
@@ -393,6 +471,28 @@ impl Change {
             Change::TokenCreated { .. } => EventKind::TokenCreated,
             Change::TokenRevoked { .. } => EventKind::TokenRevoked,
             Change::AccessDenied { .. } => EventKind::AccessDenied,
+            Change::BusCreated { .. } => EventKind::BusCreated,
+            Change::BusTurned { status, .. } => match status {
+                BusStatus::Running => EventKind::BusStarted,
+                BusStatus::Degraded => EventKind::BusDegraded,
+                BusStatus::Stopped => EventKind::BusStopped,
+                BusStatus::Starting => return None,
+            },
+            Change::BusDeleted { .. } => EventKind::BusDeleted,
+            Change::TopicDefined { .. } => EventKind::TopicDefined,
+            Change::SubscriberAttached { .. } => EventKind::SubscriberAttached,
+            Change::SubscriberDetached { .. } => EventKind::SubscriberDetached,
+            Change::BusNoticed { notice } => match notice.kind {
+                NoticeKind::InvalidSchema => EventKind::EventInvalidSchema,
+                NoticeKind::Dropped => EventKind::EventDropped,
+                NoticeKind::Backpressure => EventKind::EventBackpressure,
+                NoticeKind::SubscriberSlow => EventKind::EventSubscriberSlow,
+                NoticeKind::Retry => EventKind::EventRetry,
+                NoticeKind::RetryLimitExceeded => EventKind::EventRetryLimitExceeded,
+                NoticeKind::ReplayRequested => EventKind::EventReplayRequested,
+                NoticeKind::ReplayDelivered => EventKind::EventReplayDelivered,
+                NoticeKind::ReplayFailed => EventKind::EventReplayFailed,
+            },
         })
     }
 }
@@ -490,6 +590,40 @@ event_kinds! {
     TokenRevoked = "TOKEN_REVOKED",
     /// Somebody was refused what it asked for.
     AccessDenied = "ACCESS_DENIED",
+    /// A new bus.
+    BusCreated = "BUS_CREATED",
+    /// A bus runs.
+    BusStarted = "BUS_STARTED",
+    /// A bus stands still.
+    BusStopped = "BUS_STOPPED",
+    /// What carries a bus is away.
+    BusDegraded = "BUS_DEGRADED",
+    /// A bus is no longer known.
+    BusDeleted = "BUS_DELETED",
+    /// Something else is said of a topic.
+    TopicDefined = "TOPIC_DEFINED",
+    /// One listens by name.
+    SubscriberAttached = "SUBSCRIBER_ATTACHED",
+    /// One listens by name no longer.
+    SubscriberDetached = "SUBSCRIBER_DETACHED",
+    /// An event did not fit its topic's schema.
+    EventInvalidSchema = "EVENT_INVALID_SCHEMA",
+    /// An event was lost.
+    EventDropped = "EVENT_DROPPED",
+    /// Publishers wait for a subscriber.
+    EventBackpressure = "EVENT_BACKPRESSURE",
+    /// A subscriber does not keep up.
+    EventSubscriberSlow = "EVENT_SUBSCRIBER_SLOW",
+    /// A durable subscriber is given an event again.
+    EventRetry = "EVENT_RETRY",
+    /// An event became a dead letter.
+    EventRetryLimitExceeded = "EVENT_RETRY_LIMIT_EXCEEDED",
+    /// A subscriber asked for what went before.
+    EventReplayRequested = "EVENT_REPLAY_REQUESTED",
+    /// It was given all of it.
+    EventReplayDelivered = "EVENT_REPLAY_DELIVERED",
+    /// It cannot have all of it.
+    EventReplayFailed = "EVENT_REPLAY_FAILED",
 }
 
 /// Who asked for a command's changes, when, and in what connection.
@@ -551,4 +685,10 @@ pub enum Thing {
     NodeCalls(NodeId, Arc<CallStats>),
     /// A token that has not been revoked.
     Token(Arc<Token>),
+    /// A bus.
+    Bus(Arc<Bus>),
+    /// What is said of a topic of a bus.
+    Topic(BusId, TopicName, Arc<TopicTerms>),
+    /// One that listens on a bus by name.
+    Subscriber(Arc<DurableSubscriber>),
 }

@@ -43,6 +43,12 @@ uuid_ids! {
     InvocationId;
     /// One token.
     TokenId;
+    /// One bus.
+    BusId;
+    /// One that listens on a bus.
+    SubscriberId;
+    /// One event that travels.
+    OnexEventId;
 }
 
 impl InvocationId {

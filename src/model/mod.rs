@@ -5,6 +5,7 @@
 //! rename here changes nothing on disk or in the schema.
 
 mod access;
+pub mod bus;
 mod change;
 mod contract;
 mod id;
@@ -18,22 +19,26 @@ mod tool;
 mod trust;
 
 pub use access::{Denial, InvalidPrincipal, NodeKey, PRINCIPAL_LEN_MAX, Token, TokenHash, check_principal};
+pub use bus::{
+    Bus, BusKind, BusNotice, BusPolicy, BusStatus, BusTerms, DurableSubscriber, EventWanted, NoticeKind, Overflow,
+    SchemaMode, TopicTerms,
+};
 pub use change::{Change, CollisionKey, ContentHash, Entry, EventKind, Origin, Thing};
 pub use contract::{
     Contract, ContractField, Dependency, DependencyKind, FIELD_DEPTH_MAX, JSON_DEPTH_MAX, LIST_LEN_MAX, TEXT_LEN_MAX,
     nests_too_deep,
 };
 pub use id::{
-    ContractHash, DefinitionHash, EventId, InvocationId, LeaseId, NodeId, RegistryId, RequesterId, Sequence, TokenId,
-    ToolId, ValidatorId,
+    BusId, ContractHash, DefinitionHash, EventId, InvocationId, LeaseId, NodeId, OnexEventId, RegistryId, RequesterId,
+    Sequence, SubscriberId, TokenId, ToolId, ValidatorId,
 };
 pub use invocation::{
     Asked, Attempt, CallError, CallErrorCode, CallStats, Durations, Ending, Invocation, InvocationStatus, LastCall,
     NodeSelection,
 };
 pub use name::{
-    ContractName, InvalidName, InvalidVersionReq, NAME_LEN_MAX, NodeName, ToolName, TopicName, Version, VersionReq,
-    VersionWanted,
+    BusName, ContractName, InvalidName, InvalidVersionReq, NAME_LEN_MAX, NodeName, SubscriberName, ToolName, TopicName,
+    Version, VersionReq, VersionWanted,
 };
 pub use node::{Capabilities, Declared, ExecutionMode, Node, NodeKind, NodePort, NodeStatus, TemplateVersion};
 pub use pattern::TopicPattern;

@@ -112,6 +112,10 @@ names! {
     ContractName by check_identifier;
     /// A topic: dotted segments, e.g. `onex.evt.platform.node-heartbeat.v1`.
     TopicName by check_topic;
+    /// A bus's name: unique in a registry.
+    BusName by check_identifier;
+    /// The name of a durable subscriber: unique on its bus.
+    SubscriberName by check_identifier;
 }
 
 /// A version as it was written, ordered by semantic versioning (2.0.0).

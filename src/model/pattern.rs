@@ -3,7 +3,7 @@
 use super::{InvalidName, NAME_LEN_MAX, TopicName};
 
 /// A pattern that topics match or not.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicPattern(Box<str>);
 
 impl TopicPattern {
@@ -32,6 +32,11 @@ impl TopicPattern {
             }
         }
         Ok(TopicPattern(text.into()))
+    }
+
+    /// The pattern as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// Whether a topic matches.

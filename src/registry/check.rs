@@ -16,6 +16,7 @@ impl State {
         self.check_tools()?;
         self.check_contracts()?;
         self.check_leases()?;
+        self.check_buses()?;
         self.calls.check()?;
         for key in self.collisions.keys() {
             if self.sides(key).len() < 2 {
@@ -99,6 +100,14 @@ impl State {
         Ok(())
     }
 
+    fn check_buses(&self) -> Result<(), String> {
+        let named = self.bus_topics.keys().chain(self.subscribers.keys());
+        match named.into_iter().find(|bus| !self.buses.contains_key(*bus)) {
+            Some(bus) => Err(format!("something is kept of bus {bus}, which is not known")),
+            None => Ok(()),
+        }
+    }
+
     fn check_contracts(&self) -> Result<(), String> {
         for (hash, held) in &self.contracts {
             if held.holders.is_empty() {
@@ -128,6 +137,10 @@ impl State {
             leases,
             calls,
             tokens,
+            buses,
+            bus_topics,
+            subscribers,
+            bus_names,
             node_names,
             nodes_by_registration,
             nodes_by_last_seen,

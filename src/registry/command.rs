@@ -5,9 +5,10 @@
 
 use super::pool::Rules;
 use crate::model::{
-    Actor, Band, Capabilities, Change, Contract, ExecutionMode, HostName, InvocationId, LeaseId, Lifecycle, NodeId,
-    NodeKey, NodeKind, NodeName, NodePort, PortKey, PortProtocol, Process, RequestKey, RequesterId, Time, TokenHash,
-    TokenId, ToolDefinition, ToolName, ToolTransport, TopicName, Transports, TrustState, Ttl, ValidatorId, Version,
+    Actor, Band, BusId, BusStatus, BusTerms, Capabilities, Change, Contract, DurableSubscriber, ExecutionMode,
+    HostName, InvocationId, LeaseId, Lifecycle, NodeId, NodeKey, NodeKind, NodeName, NodePort, PortKey, PortProtocol,
+    Process, RequestKey, RequesterId, SubscriberName, Time, TokenHash, TokenId, ToolDefinition, ToolName,
+    ToolTransport, TopicName, TopicTerms, Transports, TrustState, Ttl, ValidatorId, Version,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -67,6 +68,35 @@ pub enum Command {
     CreateToken(Box<CreateToken>),
     /// Let a token count no longer.
     RevokeToken(TokenId),
+    /// Make a bus known. It stands still until it is turned.
+    CreateBus {
+        /// The id that it gets.
+        bus: BusId,
+        /// What is asked for.
+        terms: Arc<BusTerms>,
+    },
+    /// Whoever runs a bus says how it is.
+    TurnBus(Box<TurnBus>),
+    /// Forget a bus that stands still.
+    DeleteBus(BusId),
+    /// Say something of a topic of a bus.
+    DefineTopic {
+        /// The bus.
+        bus: BusId,
+        /// The topic.
+        topic: TopicName,
+        /// What.
+        terms: Arc<TopicTerms>,
+    },
+    /// Listen on a bus by name.
+    AttachSubscriber(Box<AttachSubscriber>),
+    /// Let one who listens by name be forgotten.
+    DetachSubscriber {
+        /// The bus.
+        bus: BusId,
+        /// Its name.
+        name: SubscriberName,
+    },
     /// These processes are gone: what they held is free.
     ProcessesGone(Vec<Process>),
     /// Take for gone what has lapsed by now.
@@ -384,4 +414,28 @@ pub struct Attest {
     pub signed_by: Option<NodeKey>,
     /// Whether the caller may speak as any validator: then no signature is needed.
     pub overrules_key: bool,
+}
+
+/// How a bus is, as whoever runs it found.
+#[derive(Clone, Debug)]
+pub struct TurnBus {
+    /// The bus.
+    pub bus: BusId,
+    /// How it is.
+    pub status: BusStatus,
+    /// Why; `None` where somebody wanted it so.
+    pub reason: Option<String>,
+    /// The ports that it runs on.
+    pub leases: Vec<LeaseId>,
+    /// What else was found, by name: an object.
+    pub diagnostics: Arc<Value>,
+}
+
+/// Somebody listens on a bus by name.
+#[derive(Clone, Debug)]
+pub struct AttachSubscriber {
+    /// What it is to be, where it is not there yet.
+    pub subscriber: DurableSubscriber,
+    /// Whether the caller may listen as one that another principal made.
+    pub overrules: bool,
 }

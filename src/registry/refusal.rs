@@ -1,7 +1,10 @@
 //! A refusal: `decide`'s other normal answer. Nothing changed.
 
 use super::pool::{Because, Shortage};
-use crate::model::{Band, EndCause, HostName, LeaseId, NodeId, NodeName, RequesterId, Time, TokenId, Transports};
+use crate::model::{
+    Band, BusId, BusName, EndCause, HostName, LeaseId, NodeId, NodeName, RequesterId, SubscriberName, Time, TokenId,
+    Transports,
+};
 
 /// Why a command was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +71,56 @@ pub enum Refusal {
         validator: NodeId,
         /// Its name.
         name: NodeName,
+    },
+    /// No such bus.
+    #[error("no bus has the id {bus}: create it first, or look it up by name")]
+    BusNotFound {
+        /// What was asked for.
+        bus: BusId,
+    },
+    /// Buses have names of their own.
+    #[error("the name {name} belongs to bus {holder}: create yours under another name")]
+    BusNameTaken {
+        /// The name.
+        name: BusName,
+        /// Whose it is.
+        holder: BusId,
+    },
+    /// A bus that runs is not deleted.
+    #[error("bus {name} ({bus}) has not been stopped: stop it first")]
+    BusNotStopped {
+        /// The bus.
+        bus: BusId,
+        /// Its name.
+        name: BusName,
+    },
+    /// Nobody listens by this name.
+    #[error("nobody listens on bus {bus} as {name}")]
+    SubscriberNotFound {
+        /// The bus.
+        bus: BusId,
+        /// The name.
+        name: SubscriberName,
+    },
+    /// A durable subscriber is its maker's.
+    #[error("{name} is a durable subscriber of somebody else: listen under another name")]
+    SubscriberNotOwn {
+        /// The name.
+        name: SubscriberName,
+    },
+    /// A durable subscriber wants what it wanted when it was made.
+    #[error("{name} is a durable subscriber to other events: listen under another name, or delete it first")]
+    SubscriberDiffers {
+        /// The name.
+        name: SubscriberName,
+    },
+    /// There is a most of everything.
+    #[error("there are {max} {what}, which is the most")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        max: usize,
     },
     /// Whoever names a key shows that it has it.
     #[error("node {name} names a key, and the registration is not signed by it: sign the contract with that key")]

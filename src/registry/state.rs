@@ -1,15 +1,16 @@
 //! The state: what the log adds up to, in collections that share structure between versions.
 //!
-//! Everything below `nodes`, `tools`, `contracts`, `collisions`, `leases`, `calls` and `tokens` is an index that could be
-//! computed from these; [`State::check`] does so and compares.
+//! Everything below `nodes`, `tools`, `contracts`, `collisions`, `leases`, `calls`, `tokens`, `buses`, `bus_topics` and
+//! `subscribers` is an index that could be computed from these; [`State::check`] does so and compares.
 
 use super::calls::Calls;
 use super::leases::Leases;
 use super::words::Words;
 use crate::model::{
-    CollisionKey, ContentHash, Contract, ContractHash, ContractName, DependencyKind, LeaseId, Node, NodeId, NodeName,
-    NodeStatus, Offer, Sequence, Thing, Time, Token, TokenHash, TokenId, Tool, ToolDefinition, ToolId, ToolKey,
-    ToolName, TopicName, Version, VersionWanted,
+    Bus, BusId, BusName, CollisionKey, ContentHash, Contract, ContractHash, ContractName, DependencyKind,
+    DurableSubscriber, LeaseId, Node, NodeId, NodeName, NodeStatus, Offer, Sequence, SubscriberName, Thing, Time,
+    Token, TokenHash, TokenId, Tool, ToolDefinition, ToolId, ToolKey, ToolName, TopicName, TopicTerms, Version,
+    VersionWanted,
 };
 use imbl::{HashMap, OrdMap, OrdSet};
 use std::sync::Arc;
@@ -85,6 +86,12 @@ pub struct State {
     pub calls: Calls,
     /// Tokens that have not been revoked; those that have expired are among them.
     pub tokens: OrdMap<TokenId, Arc<Token>>,
+    /// Buses.
+    pub buses: OrdMap<BusId, Arc<Bus>>,
+    /// What is said of their topics.
+    pub bus_topics: OrdMap<BusId, OrdMap<TopicName, Arc<TopicTerms>>>,
+    /// Those who listen on them by name.
+    pub subscribers: OrdMap<BusId, OrdMap<SubscriberName, Arc<DurableSubscriber>>>,
 
     /// Nodes by name.
     pub node_names: OrdMap<NodeName, NodeId>,
@@ -112,6 +119,8 @@ pub struct State {
     pub node_words: Words,
     /// Words of tools, by tool id.
     pub tool_words: Words,
+    /// Buses by name.
+    pub bus_names: OrdMap<BusName, BusId>,
     /// Tokens by the hashes of their secrets.
     pub token_hashes: HashMap<TokenHash, TokenId>,
 }
@@ -179,6 +188,21 @@ impl State {
         self.token_hashes.get(hash).and_then(|id| self.tokens.get(id))
     }
 
+    /// The bus with this name.
+    pub fn bus_by_name(&self, name: &str) -> Option<&Arc<Bus>> {
+        self.bus_names.get(name).and_then(|id| self.buses.get(id))
+    }
+
+    /// What is said of topics of a bus.
+    pub fn topics_of(&self, bus: BusId) -> impl Iterator<Item = (&TopicName, &Arc<TopicTerms>)> {
+        self.bus_topics.get(&bus).into_iter().flatten()
+    }
+
+    /// Those who listen on a bus by name.
+    pub fn subscribers_of(&self, bus: BusId) -> impl Iterator<Item = &Arc<DurableSubscriber>> {
+        self.subscribers.get(&bus).into_iter().flat_map(OrdMap::values)
+    }
+
     /// How many nodes have this status.
     pub fn count_of(&self, status: NodeStatus) -> usize {
         self.status_counts[status as usize]
@@ -225,7 +249,17 @@ impl State {
         let collisions = self.collisions.iter().map(|(key, since)| Thing::Collision(key.clone(), *since));
         let tokens = self.tokens.values().map(|token| Thing::Token(token.clone()));
         let first = contracts.chain(nodes).chain(tools).chain(collisions);
-        first.chain(self.leases.things()).chain(self.calls.things()).chain(tokens)
+        let buses = self.buses.values().map(|bus| Thing::Bus(bus.clone()));
+        let of_bus = |(bus, topics): (&BusId, &OrdMap<TopicName, Arc<TopicTerms>>)| {
+            let bus = *bus;
+            let topics = topics.clone().into_iter();
+            topics.map(move |(topic, terms)| Thing::Topic(bus, topic, terms))
+        };
+        let topics = self.bus_topics.iter().flat_map(of_bus);
+        let subscribers = self.subscribers.values().flat_map(OrdMap::values);
+        let subscribers = subscribers.map(|subscriber| Thing::Subscriber(subscriber.clone()));
+        let on_buses = buses.chain(topics).chain(subscribers);
+        first.chain(self.leases.things()).chain(self.calls.things()).chain(tokens).chain(on_buses)
     }
 
     /// Adds a contract's topics and dependencies for a node that keeps it.

@@ -32,7 +32,11 @@ impl Door {
         let told = metrics.calls.clone();
         let proxy = Proxy::start(handle.clone(), views.clone(), clock.clone(), calls.rules(), outbound, told);
         let proxy = Arc::new(proxy);
+        // No bus is created through this door: nothing is written there.
+        let nowhere = std::env::temp_dir().join("no-bus-of-this-test");
+        let buses = onex::bus::hub::Hub::new(handle.clone(), views.clone(), clock.clone(), nowhere);
         let services = Services {
+            buses: Arc::new(buses),
             ports: Arc::new(registry.ports(onex::config::Ports::default().rules().unwrap())),
             proxy: proxy.clone(),
             handle,

@@ -1,6 +1,7 @@
 //! Commands as mutations: read the input, submit, answer from the first version that reflects it.
 
 mod access;
+pub(super) mod buses;
 pub(super) mod calls;
 mod ports;
 
@@ -21,7 +22,13 @@ use uuid::Uuid;
 
 /// Everything that can be changed. Each change is durable before it is answered.
 #[derive(MergedObject, Default)]
-pub struct Mutation(RegistrationMutation, ports::PortMutation, calls::CallMutation, access::AccessMutation);
+pub struct Mutation(
+    RegistrationMutation,
+    ports::PortMutation,
+    calls::CallMutation,
+    access::AccessMutation,
+    buses::BusMutation,
+);
 
 /// The longest correlation id, in bytes.
 const CORRELATION_ID_LEN_MAX: usize = 255;

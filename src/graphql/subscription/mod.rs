@@ -1,5 +1,6 @@
 //! What can be watched.
 
+mod buses;
 pub(super) mod calls;
 mod events;
 
@@ -7,4 +8,4 @@ use async_graphql::MergedSubscription;
 
 /// Everything that can be watched.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(events::EventSubscription, calls::CallSubscription);
+pub struct Subscription(events::EventSubscription, calls::CallSubscription, buses::BusSubscription);

@@ -214,7 +214,7 @@ impl AuditEntry {
     }
     /// The details, by name.
     async fn details(&self) -> Value {
-        metadata(&self.0.change)
+        metadata::of(&self.0.change)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod allocate;
+pub mod bus;
 pub mod contract;
 pub mod event;
 pub mod graph;
@@ -10,6 +11,7 @@ pub mod invocation;
 pub mod invoke;
 pub mod lease;
 pub mod node;
+pub mod onex_event;
 pub mod port;
 pub mod register;
 pub mod registry;

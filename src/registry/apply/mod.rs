@@ -3,6 +3,7 @@
 //! A change that does not fit the state (a log written by hand) is passed over, loudly in debug builds:
 //! a registry that starts with what it can make sense of serves better than one that does not start.
 
+mod bus;
 mod call;
 mod contract;
 mod node;
@@ -120,8 +121,16 @@ fn apply(state: &mut State, place: Place, origin: &Origin, change: &Change) {
         }
         Change::TokenCreated { token } => token::put(state, token.clone()),
         Change::TokenRevoked { token, .. } => token::revoked(state, *token),
+        Change::BusCreated { bus, terms } => bus::created(state, place, *bus, terms),
+        Change::BusTurned { bus, status, reason, leases, .. } => {
+            bus::turned(state, place, *bus, *status, reason.as_deref(), leases);
+        }
+        Change::BusDeleted { bus, .. } => bus::deleted(state, *bus),
+        Change::TopicDefined { bus, topic, terms } => bus::define(state, *bus, topic.clone(), terms.clone()),
+        Change::SubscriberAttached { subscriber } => bus::attach(state, subscriber.clone()),
+        Change::SubscriberDetached { bus, name, .. } => bus::detached(state, *bus, name),
         // Told to whoever reads the history; nothing follows from it.
-        Change::AccessDenied { .. } => {}
+        Change::AccessDenied { .. } | Change::BusNoticed { .. } => {}
     }
 }
 
@@ -148,6 +157,9 @@ pub fn restore(sequence: Sequence, time: Time, things: impl IntoIterator<Item = 
             Thing::ToolCalls(tool, stats) => state.calls.put_tool_stats(tool, stats),
             Thing::NodeCalls(node, stats) => state.calls.put_node_stats(node, stats),
             Thing::Token(token) => token::put(&mut state, token),
+            Thing::Bus(bus) => bus::put(&mut state, bus),
+            Thing::Topic(bus, topic, terms) => bus::define(&mut state, bus, topic, terms),
+            Thing::Subscriber(subscriber) => bus::attach(&mut state, subscriber),
         }
     }
     state

@@ -4,6 +4,7 @@
 //! change it names happens, or it is a refusal and none does.
 
 mod attest;
+pub mod bus;
 mod call;
 mod lifetime;
 pub mod port;
@@ -14,7 +15,7 @@ use super::command::Command;
 use super::refusal::Refusal;
 use super::state::State;
 use crate::model::Change;
-use crate::model::{LeaseId, Node, NodeId, Time, Token};
+use crate::model::{Bus, BusId, DurableSubscriber, LeaseId, Node, NodeId, Time, Token};
 use std::sync::Arc;
 
 /// What a command does, and what its caller is told.
@@ -41,6 +42,12 @@ pub enum Answer {
     NotLeased(Refusal),
     /// The token that was made, or as it last was.
     Token(Arc<Token>),
+    /// The bus that the command was about.
+    Bus(BusId),
+    /// The bus that was deleted, as it last was.
+    BusDeleted(Arc<Bus>),
+    /// The durable subscriber that the command was about.
+    Subscriber(Arc<DurableSubscriber>),
     /// The keeper's own commands: how many nodes, offers and leases they touched.
     Kept(usize),
 }
@@ -74,6 +81,12 @@ pub fn decide(state: &State, now: Time, command: &Command) -> Result<Decision, R
         Command::ProcessesGone(processes) => Ok(port::processes_gone(state, processes)),
         Command::CreateToken(create) => token::create(state, now, create),
         Command::RevokeToken(id) => token::revoke(state, *id),
+        Command::CreateBus { bus, terms } => bus::create(state, *bus, terms),
+        Command::TurnBus(turn) => bus::turn(state, turn),
+        Command::DeleteBus(bus) => bus::delete(state, *bus),
+        Command::DefineTopic { bus, topic, terms } => bus::define(state, *bus, topic, terms),
+        Command::AttachSubscriber(attach) => bus::attach(state, attach),
+        Command::DetachSubscriber { bus, name } => bus::detach(state, *bus, name),
         Command::ExpireLapsed => Ok(lifetime::expire_lapsed(state, now)),
         Command::GrantGrace { seconds } => Ok(lifetime::grant_grace(state, now, *seconds)),
     }

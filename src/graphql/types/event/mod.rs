@@ -1,6 +1,7 @@
 //! Changes as clients see them: one type for each kind, with the thing that changed as of that change.
 
-use super::super::error::ErrorCode;
+pub(super) mod metadata;
+
 use super::super::error::earlier;
 use super::super::render::{Never, Render};
 use super::super::scalars::{DateTime, Sequence};
@@ -11,7 +12,7 @@ use super::lease::PortLease;
 use super::node::Node;
 use super::tool::Tool;
 use crate::log::Record;
-use crate::model::{self, Change, CollisionKey, EndCause, EventId, InvocationId, NodeId, RegistryId, ToolKey};
+use crate::model::{self, Change, EndCause, EventId, InvocationId, NodeId, RegistryId, ToolKey};
 use crate::registry::view::Views;
 use async_graphql::{Context, Enum, Interface, Object, Result};
 use serde_json::{Value, json};
@@ -78,6 +79,40 @@ pub enum EventType {
     TokenRevoked,
     /// Somebody was refused what it asked for. Shown to who may administer the registry.
     AccessDenied,
+    /// A new bus.
+    BusCreated,
+    /// A bus runs.
+    BusStarted,
+    /// A bus stands still.
+    BusStopped,
+    /// What carries a bus is away; it is tried again.
+    BusDegraded,
+    /// A bus is no longer known.
+    BusDeleted,
+    /// Something else is said of a topic of a bus.
+    TopicDefined,
+    /// One listens on a bus by name.
+    SubscriberAttached,
+    /// One listens on a bus by name no longer.
+    SubscriberDetached,
+    /// An event did not fit its topic's schema, or was none.
+    EventInvalidSchema,
+    /// An event was lost by a subscriber, or withheld.
+    EventDropped,
+    /// Publishers wait for a subscriber.
+    EventBackpressure,
+    /// A subscriber does not keep up.
+    EventSubscriberSlow,
+    /// A durable subscriber is given an event again.
+    EventRetry,
+    /// A durable subscriber did not acknowledge an event as often as it is given: it is a dead letter.
+    EventRetryLimitExceeded,
+    /// A subscriber asked for what went before.
+    EventReplayRequested,
+    /// A subscriber was given all that went before and that it asked for.
+    EventReplayDelivered,
+    /// A subscriber cannot have all that it asked for of what went before.
+    EventReplayFailed,
 }
 
 /// What every change has.
@@ -153,38 +188,38 @@ macro_rules! events {
         #[Object]
         impl $name {
             /// The change's place in the log.
-            async fn sequence(&self) -> Sequence {
+            pub(super) async fn sequence(&self) -> Sequence {
                 Sequence(self.0.record.sequence)
             }
             /// The same for the same change, at every reading.
-            async fn id(&self) -> Uuid {
+            pub(super) async fn id(&self) -> Uuid {
                 EventId::of(self.0.registry, self.0.record.sequence).0
             }
             /// What kind of change it is.
             #[graphql(name = "type")]
-            async fn kind(&self) -> Result<EventType> {
+            pub(super) async fn kind(&self) -> Result<EventType> {
                 event_type(&self.0.record.change)
             }
             /// When it was made.
-            async fn time(&self) -> DateTime {
+            pub(super) async fn time(&self) -> DateTime {
                 DateTime(self.0.record.origin.time)
             }
             /// Who made it: a principal; anonymous where no access is configured, registry for what the registry
             /// does by itself.
-            async fn actor(&self) -> String {
+            pub(super) async fn actor(&self) -> String {
                 self.0.record.origin.actor.principal.clone()
             }
             /// What the caller called the whole undertaking; null where it did not.
-            async fn correlation_id(&self) -> Option<String> {
+            pub(super) async fn correlation_id(&self) -> Option<String> {
                 self.0.record.origin.correlation_id.clone()
             }
             /// The node that the change is about; null where it is about none.
-            async fn node_id(&self) -> Option<Uuid> {
+            pub(super) async fn node_id(&self) -> Option<Uuid> {
                 self.0.node_id().map(|id| id.0)
             }
             /// The details of the change, by name.
-            async fn metadata(&self) -> Value {
-                metadata(&self.0.record.change)
+            pub(super) async fn metadata(&self) -> Value {
+                metadata::of(&self.0.record.change)
             }
             $($body)*
         }
@@ -503,6 +538,10 @@ call_events! {
     ToolProxyTimeout;
 }
 
+mod bus;
+
+pub use bus::*;
+
 /// One change in the registry's log, as clients see it; each kind is a type of its own with the thing that changed.
 #[derive(Interface)]
 #[graphql(
@@ -556,6 +595,23 @@ pub enum RegistryEvent {
     TokenCreated(TokenCreated),
     TokenRevoked(TokenRevoked),
     AccessDenied(AccessDenied),
+    BusCreated(BusCreated),
+    BusStarted(BusStarted),
+    BusStopped(BusStopped),
+    BusDegraded(BusDegraded),
+    BusDeleted(BusDeleted),
+    TopicDefined(TopicDefined),
+    SubscriberAttached(SubscriberAttached),
+    SubscriberDetached(SubscriberDetached),
+    EventInvalidSchema(EventInvalidSchema),
+    EventDropped(EventDropped),
+    EventBackpressure(EventBackpressure),
+    EventSubscriberSlow(EventSubscriberSlow),
+    EventRetry(EventRetry),
+    EventRetryLimitExceeded(EventRetryLimitExceeded),
+    EventReplayRequested(EventReplayRequested),
+    EventReplayDelivered(EventReplayDelivered),
+    EventReplayFailed(EventReplayFailed),
 }
 
 /// What events are of has many types, and most of their fields read the log.
@@ -613,118 +669,23 @@ impl RegistryEvent {
             EventKind::TokenCreated => TokenCreated(base).into(),
             EventKind::TokenRevoked => TokenRevoked(base).into(),
             EventKind::AccessDenied => AccessDenied(base).into(),
+            EventKind::BusCreated => BusCreated::of(base).into(),
+            EventKind::BusStarted => BusStarted::of(base).into(),
+            EventKind::BusStopped => BusStopped::of(base).into(),
+            EventKind::BusDegraded => BusDegraded::of(base).into(),
+            EventKind::BusDeleted => BusDeleted::of(base).into(),
+            EventKind::TopicDefined => TopicDefined::of(base).into(),
+            EventKind::SubscriberAttached => SubscriberAttached::of(base).into(),
+            EventKind::SubscriberDetached => SubscriberDetached::of(base).into(),
+            EventKind::EventInvalidSchema => EventInvalidSchema::of(base).into(),
+            EventKind::EventDropped => EventDropped::of(base).into(),
+            EventKind::EventBackpressure => EventBackpressure::of(base).into(),
+            EventKind::EventSubscriberSlow => EventSubscriberSlow::of(base).into(),
+            EventKind::EventRetry => EventRetry::of(base).into(),
+            EventKind::EventRetryLimitExceeded => EventRetryLimitExceeded::of(base).into(),
+            EventKind::EventReplayRequested => EventReplayRequested::of(base).into(),
+            EventKind::EventReplayDelivered => EventReplayDelivered::of(base).into(),
+            EventKind::EventReplayFailed => EventReplayFailed::of(base).into(),
         })
     }
-}
-
-pub(super) fn metadata(change: &Change) -> Value {
-    match change {
-        Change::ContractRegistered { contract } => json!({
-            "name": contract.name.as_str(), "version": contract.version.as_str(), "hash": contract.hash.to_string(),
-        }),
-        Change::NodeRegistered { declared, status, ttl, .. } => json!({
-            "name": declared.name.as_str(),
-            "live": status.is_live(),
-            "ttlSeconds": ttl.map(model::Ttl::as_seconds),
-        }),
-        Change::NodeUpdated { declared, status, ttl, trust_reset, .. } => json!({
-            "name": declared.name.as_str(),
-            "draining": *status == model::NodeStatus::Draining,
-            "ttlSeconds": ttl.map(model::Ttl::as_seconds),
-            "trustReset": trust_reset,
-        }),
-        Change::NodeRejoined { ttl, .. } | Change::NodeSeen { ttl, .. } => {
-            json!({ "ttlSeconds": ttl.map(model::Ttl::as_seconds) })
-        }
-        Change::NodeExpired { .. } => json!({}),
-        Change::NodeGraceGranted { until, .. } => json!({ "until": until.to_string() }),
-        Change::NodeDeregistered { reason, .. } => json!({ "reason": reason }),
-        Change::ToolRegistered { offer } => json!({
-            "name": offer.definition.key.name.as_str(),
-            "version": offer.definition.key.version.as_str(),
-            "definitionHash": offer.definition.hash.to_string(),
-        }),
-        Change::ToolRemoved { tool, .. } | Change::ToolExpired { tool, .. } => {
-            json!({ "name": tool.name.as_str(), "version": tool.version.as_str() })
-        }
-        Change::CollisionFound { collision, .. } => match collision {
-            CollisionKey::Contract(name, version) => {
-                json!({ "subject": "CONTRACT", "name": name.as_str(), "version": version.as_str() })
-            }
-            CollisionKey::Tool(name, version) => {
-                json!({ "subject": "TOOL", "name": name.as_str(), "version": version.as_str() })
-            }
-        },
-        Change::TrustChanged { verdict, lifecycle, .. } => json!({
-            "validatorId": verdict.validator.0,
-            "state": format!("{:?}", verdict.state).to_uppercase(),
-            "score": verdict.score,
-            "failureModes": verdict.failure_modes,
-            "lifecycle": lifecycle.map(|lifecycle| format!("{lifecycle:?}").to_uppercase()),
-        }),
-        Change::PortAllocated { lease, terms, ttl, .. } => json!({
-            "leaseId": lease.0, "host": terms.host.as_str(), "port": terms.port, "probed": terms.probed,
-            "transports": terms.transports.to_string(), "requesterId": terms.requester.0,
-            "allocatedBy": terms.allocated_by(), "ttlSeconds": ttl.map(model::Ttl::as_seconds),
-        }),
-        Change::PortRenewed { lease, ttl, .. } => {
-            json!({ "leaseId": lease.0, "ttlSeconds": ttl.map(model::Ttl::as_seconds) })
-        }
-        Change::PortAttached { lease, .. } => json!({ "leaseId": lease.0 }),
-        Change::PortGraceGranted { lease, until, .. } => json!({ "leaseId": lease.0, "until": until.to_string() }),
-        Change::PortEnded { lease, cause, .. } => json!({ "leaseId": lease.0, "cause": cause.to_string() }),
-        Change::PortConflict { host, port, transports, lease, reason, quarantine_seconds, .. } => json!({
-            "leaseId": lease.map(|lease| lease.0), "host": host.as_str(), "port": port,
-            "transports": transports.to_string(), "reason": reason, "quarantineSeconds": quarantine_seconds,
-        }),
-        Change::CallInvoked { .. }
-        | Change::CallAccepted { .. }
-        | Change::CallRejected { .. }
-        | Change::CallEnded { .. }
-        | Change::CallAnsweredLate { .. } => call_metadata(change),
-        // Never the hash: it is nobody's business.
-        Change::TokenCreated { token } => json!({
-            "tokenId": token.id.0, "name": token.name, "roles": token.roles, "nodeId": token.node.map(|node| node.0),
-            "expiresAt": token.expires_at.map(|time| time.to_string()),
-        }),
-        Change::TokenRevoked { token, name, .. } => json!({ "tokenId": token.0, "name": name }),
-        Change::AccessDenied { denial, .. } => json!({
-            "action": denial.action, "resource": denial.resource, "reason": denial.reason, "count": denial.count,
-            "firstAt": denial.first_at.to_string(), "lastAt": denial.last_at.to_string(),
-        }),
-    }
-}
-
-fn call_metadata(change: &Change) -> Value {
-    match change {
-        Change::CallInvoked { call, asked } => json!({
-            "invocationId": call.0, "tool": asked.tool.as_str(), "version": asked.version, "caller": asked.caller,
-            "arguments": *asked.arguments, "timeoutMs": asked.timeout_ms,
-        }),
-        Change::CallAccepted { call, tool, node, attempt, at, warnings } => json!({
-            "invocationId": call.0, "tool": tool.name.as_str(), "version": tool.version.as_str(), "nodeId": node.0,
-            "attempt": attempt, "at": at.to_string(), "warnings": warnings,
-        }),
-        Change::CallRejected { call, tool, error, at } => json!({
-            "invocationId": call.0, "tool": tool.as_str(), "at": at.to_string(), "error": error_metadata(error),
-        }),
-        Change::CallEnded { call, tool, node, ending } => json!({
-            "invocationId": call.0, "tool": tool.name.as_str(), "version": tool.version.as_str(), "nodeId": node.0,
-            "status": ending.status.as_str(), "result": ending.result.as_deref(),
-            "error": ending.error.as_ref().map(error_metadata), "attempts": ending.attempts.len(),
-            "at": ending.at.to_string(), "late": false,
-        }),
-        Change::CallAnsweredLate { call, tool, node, attempt, failed, at } => json!({
-            "invocationId": call.0, "tool": tool.name.as_str(), "version": tool.version.as_str(), "nodeId": node.0,
-            "attempt": attempt, "failed": failed, "at": at.to_string(), "late": true,
-        }),
-        _ => json!({}),
-    }
-}
-
-fn error_metadata(error: &model::CallError) -> Value {
-    json!({
-        "code": ErrorCode::from(error.code).as_str(), "type": error.kind, "message": error.message,
-        "retryable": error.retryable,
-    })
 }

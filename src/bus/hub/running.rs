@@ -1,0 +1,263 @@
+//! One bus that runs.
+
+use super::{Error, Hub};
+use crate::bus::kind::{Carrier, Failure, Heard, Place};
+use crate::bus::notice::Notice;
+use crate::bus::router::{Fate, Router};
+use crate::bus::{Measured, NoticeKind};
+use crate::model::{
+    Actor, Bus, BusId, BusName, BusNotice, BusStatus, Change, NodeId, OnexEventId, SubscriberId, TopicName, TrustState,
+};
+use crate::registry::command::{Command, Request, TurnBus};
+use crate::registry::engine::{Clock, Handle};
+use crate::registry::view::Views;
+use serde_json::json;
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+
+/// How long a bus that stops waits until everybody has taken what waits for it.
+const DRAINED_WAIT: Duration = Duration::from_secs(2);
+/// How often it is looked whether they have.
+const DRAINED_LOOK: Duration = Duration::from_millis(10);
+/// The longest that nothing is looked at: a clock that jumps must not keep notices back.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) struct Running {
+    id: BusId,
+    pub(super) name: BusName,
+    pub(super) carrier: Arc<dyn Carrier>,
+    /// What was carried before it began.
+    pub(super) behind: Place,
+    handle: Handle,
+    views: Arc<Views>,
+    clock: Arc<dyn Clock>,
+    // Held for one step of the router; nothing waits under it.
+    router: Mutex<Router>,
+    // Held for a look-up; nothing waits under it.
+    wakers: Mutex<HashMap<SubscriberId, Arc<Notify>>>,
+    /// Publishers that wait to hear for how many their event was.
+    routed: Mutex<HashMap<OnexEventId, oneshot::Sender<usize>>>,
+    /// Told when publishers that wait may look again.
+    released: Notify,
+    /// Told when there is something to tell the registry.
+    noted: Notify,
+    task: Mutex<Option<AbortHandle>>,
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No step under any of them can panic half way.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Running {
+    /// A bus on a carrier that was opened.
+    pub(super) async fn begin(hub: &Hub, bus: &Bus, carrier: Arc<dyn Carrier>) -> Result<Arc<Self>, Error> {
+        let name = bus.terms.name.clone();
+        let facts = carrier.facts().await;
+        let facts = facts.map_err(|failure| Error::Unreachable { name: name.to_string(), reason: failure.to_string() });
+        let behind = facts?.last.unwrap_or_default();
+        let mut router = Router::new(hub.now(), bus.id, bus.terms.clone(), behind);
+        for (topic, terms) in hub.views.current().topics_of(bus.id) {
+            let defined = router.define(hub.now(), topic, terms);
+            let what = "a topic's schema";
+            defined.map_err(|unusable| Error::Unusable { what, reason: format!("{topic}: {unusable}") })?;
+        }
+        Ok(Arc::new(Running {
+            id: bus.id,
+            name,
+            carrier,
+            behind,
+            handle: hub.handle.clone(),
+            views: hub.views.clone(),
+            clock: hub.clock.clone(),
+            router: Mutex::new(router),
+            wakers: Mutex::default(),
+            routed: Mutex::default(),
+            released: Notify::new(),
+            noted: Notify::new(),
+            task: Mutex::default(),
+        }))
+    }
+
+    pub(super) fn router(&self) -> MutexGuard<'_, Router> {
+        held(&self.router)
+    }
+
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    pub(super) fn measure(&self) -> Measured {
+        self.router().measure(self.clock.now())
+    }
+
+    pub(super) fn unreachable(&self, failure: &Failure) -> Error {
+        Error::Unreachable { name: self.name.to_string(), reason: failure.to_string() }
+    }
+
+    /// Who is woken when this subscriber has something to take.
+    pub(super) fn waker(&self, id: SubscriberId) -> Arc<Notify> {
+        held(&self.wakers).entry(id).or_default().clone()
+    }
+
+    /// This one takes nothing any more.
+    pub(super) fn leave(&self, id: SubscriberId) {
+        held(&self.wakers).remove(&id);
+        let left = self.router().detach(id);
+        if left.is_some_and(|left| left.released) {
+            self.release();
+        }
+    }
+
+    fn wake<'a>(&self, ids: impl Iterator<Item = &'a SubscriberId>) {
+        let wakers = held(&self.wakers);
+        ids.filter_map(|id| wakers.get(id)).for_each(|waker| waker.notify_one());
+    }
+
+    pub(super) fn release(&self) {
+        self.released.notify_waiters();
+    }
+
+    /// There is something to tell the registry.
+    pub(super) fn look_again(&self) {
+        self.noted.notify_one();
+    }
+
+    /// Waits until publishers to this topic need not wait.
+    pub(super) async fn unblocked(&self, topic: &TopicName) {
+        loop {
+            let released = self.released.notified();
+            if !self.router().must_wait(topic) {
+                return;
+            }
+            released.await;
+        }
+    }
+
+    /// Hears for how many subscribers the event of this id was, once it has come back.
+    pub(super) fn await_routing(&self, id: OnexEventId) -> oneshot::Receiver<usize> {
+        let (tell, told) = oneshot::channel();
+        let mut waiting = held(&self.routed);
+        // Those who gave up are of no use any more.
+        waiting.retain(|_, tell| !tell.is_closed());
+        waiting.insert(id, tell);
+        told
+    }
+
+    /// Brings what is carried to those who want it, until it is closed.
+    pub(super) fn follow(self: &Arc<Self>, mut heard: mpsc::Receiver<Heard>) {
+        let running = self.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                let due = running.router().due();
+                let wait = due.map(|due| Duration::from_micros(due.micros_since(running.clock.now())));
+                tokio::select! {
+                    heard = heard.recv() => match heard {
+                        Some(heard) => running.hear(heard).await,
+                        None => return,
+                    },
+                    () = running.noted.notified() => {}
+                    () = sleep(wait.unwrap_or(LOOK_EVERY).min(LOOK_EVERY)), if due.is_some() => {}
+                }
+                running.tick().await;
+            }
+        });
+        *held(&self.task) = Some(task.abort_handle());
+    }
+
+    async fn hear(&self, heard: Heard) {
+        match heard {
+            Heard::Event(carried) => {
+                let state = self.views.current();
+                let trust_of = |node: NodeId| state.node(node).map_or(TrustState::default(), |node| node.trust.state());
+                let routed = self.router().publish(self.clock.now(), &carried, trust_of);
+                self.wake(routed.wake.iter().chain(&routed.detached));
+                if let Fate::Routed(arrived) = &routed.fate
+                    && let Some(tell) = held(&self.routed).remove(&arrived.event.id)
+                {
+                    // Who asked may have given up.
+                    let _ = tell.send(routed.matched);
+                }
+                if routed.must_wait {
+                    // What is carried waits as well: a queue that nobody may lose from has its bound only so.
+                    let mut unblocked = pin!(self.unblocked(&carried.topic));
+                    while timeout(LOOK_EVERY, unblocked.as_mut()).await.is_err() {
+                        self.tick().await;
+                    }
+                }
+            }
+            Heard::Away { reason } => self.turn(BusStatus::Degraded, Some(reason)).await,
+            Heard::Back => self.turn(BusStatus::Running, None).await,
+        }
+    }
+
+    async fn turn(&self, status: BusStatus, reason: Option<String>) {
+        let diagnostics = Arc::new(json!({}));
+        let turn = TurnBus { bus: self.id, status, reason, leases: Vec::new(), diagnostics };
+        let command = Command::TurnBus(Box::new(turn));
+        let request = Request { command, actor: Actor::registry(), correlation_id: None };
+        if let Err(error) = self.handle.submit(request).await {
+            tracing::error!(bus = self.name.as_str(), %error, "it could not be said how a bus is");
+        }
+    }
+
+    /// Tells the registry what there is to tell.
+    async fn tick(&self) {
+        let notices = self.router().tick(self.clock.now());
+        self.tell(notices).await;
+    }
+
+    async fn tell(&self, notices: Vec<Notice>) {
+        if notices.is_empty() {
+            return;
+        }
+        let changes = notices.into_iter().map(|notice| Change::BusNoticed { notice: Box::new(told(notice)) });
+        let command = Command::Record(changes.collect());
+        let request = Request { command, actor: Actor::registry(), correlation_id: None };
+        if let Err(error) = self.handle.submit(request).await {
+            tracing::error!(bus = self.name.as_str(), %error, "what a bus tells could not be written down");
+        }
+    }
+
+    /// Ends: nothing more is taken in, and those who listen have a moment to take what waits.
+    pub(super) async fn close(&self) {
+        if let Some(task) = held(&self.task).take() {
+            task.abort();
+        }
+        let (_, notices) = self.router().stop();
+        held(&self.wakers).values().for_each(|waker| waker.notify_one());
+        self.release();
+        let drained = async {
+            while self.router().subscriber_count() > 0 {
+                sleep(DRAINED_LOOK).await;
+            }
+        };
+        if timeout(DRAINED_WAIT, drained).await.is_err() {
+            tracing::warn!(bus = self.name.as_str(), "a bus stopped before everybody had taken what waited");
+        }
+        self.carrier.close().await;
+        self.tell(notices).await;
+        let notices = self.router().tick(self.clock.now().plus_seconds(LOOK_EVERY.as_secs() + 1));
+        self.tell(notices).await;
+    }
+}
+
+fn told(notice: Notice) -> BusNotice {
+    let kind: NoticeKind = notice.subject.kind;
+    BusNotice {
+        kind,
+        bus: notice.bus,
+        topic: notice.subject.topic,
+        subscriber: notice.subject.subscriber,
+        schema_hash: notice.subject.schema_hash,
+        count: notice.count,
+        reason: notice.reason,
+        first_at: notice.first_at,
+        last_at: notice.last_at,
+    }
+}

@@ -1,0 +1,104 @@
+//! Real brokers for tests: a process on a picked loopback port, in a folder that goes with it.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// What is said to a program so that it listens at a port and keeps what it has in a folder.
+type Arguments = fn(folder: &Path, port: u16) -> Vec<String>;
+
+/// A broker that can be killed and started again, and dies with its test.
+pub struct Broker {
+    folder: TempDir,
+    program: PathBuf,
+    arguments: Arguments,
+    child: Child,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Broker {
+    /// A NATS server with JetStream; `None`, said on stderr, where there is none.
+    pub async fn nats() -> Option<Self> {
+        let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/python/bin/nats-server");
+        let program = if beside.exists() { beside } else { PathBuf::from("nats-server") };
+        Broker::start(program, |folder, port| {
+            let (folder, port) = (folder.display().to_string(), port.to_string());
+            ["-js", "-sd", &folder, "-a", "127.0.0.1", "-p", &port].map(str::to_owned).into()
+        })
+        .await
+    }
+
+    /// A Redis server that writes down what it has before it answers; `None`, said on stderr, where there is none.
+    pub async fn redis() -> Option<Self> {
+        Broker::start(PathBuf::from("redis-server"), |folder, port| {
+            let (folder, port) = (folder.display().to_string(), port.to_string());
+            let place = ["--port", &port, "--bind", "127.0.0.1", "--dir", &folder];
+            let durable = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""];
+            place.into_iter().chain(durable).map(str::to_owned).collect()
+        })
+        .await
+    }
+
+    async fn start(program: PathBuf, arguments: Arguments) -> Option<Self> {
+        // Another process may take the number between the look at it and its use: then there is the next.
+        for _ in 0..10 {
+            let folder = tempfile::tempdir().expect("a folder");
+            let picked = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+            let port = picked.expect("a port").port();
+            let child = match spawn(&program, arguments(folder.path(), port)) {
+                Ok(child) => child,
+                Err(error) => {
+                    passed_over(&program, &error);
+                    return None;
+                }
+            };
+            let mut broker = Broker { folder, program: program.clone(), arguments, child, port };
+            if broker.listens().await {
+                return Some(broker);
+            }
+        }
+        panic!("{} does not listen", program.display());
+    }
+
+    /// Waits until it listens; says no where it has ended instead.
+    async fn listens(&mut self) -> bool {
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        true
+    }
+
+    /// Kills it, as nothing would that lets it finish.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again where it was.
+    pub async fn start_again(&mut self) {
+        self.child = spawn(&self.program, (self.arguments)(self.folder.path(), self.port)).expect("it was there");
+        assert!(self.listens().await, "it does not start again");
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a test that saw nothing says so")]
+fn passed_over(program: &Path, error: &std::io::Error) {
+    eprintln!("PASSED OVER: {}: {error}", program.display());
+}
+
+fn spawn(program: &Path, arguments: Vec<String>) -> std::io::Result<Child> {
+    let nowhere = Stdio::null;
+    Command::new(program).args(arguments).stdin(nowhere()).stdout(nowhere()).stderr(nowhere()).spawn()
+}

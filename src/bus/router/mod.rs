@@ -1,0 +1,170 @@
+//! One bus: what was carried goes to those who want it, and each takes it in its own time.
+//!
+//! It is told of every event that the carrier carried, in order, whoever published it; our own come in that way too, so
+//! that everybody sees one order. An event is read once and shared. Who attaches reads the history under the same hold
+//! on the machine: nothing can come between the past and what is live.
+
+mod listen;
+mod reader;
+mod route;
+mod topics;
+
+pub use reader::{Attached, Attaching, End, EndReason, Left, Refused, SUBSCRIBERS_MAX, SubscriberView, Taken};
+pub use route::{Fate, Routed, Withheld};
+pub use topics::{DEFINED_MAX, TOPICS_MAX, TopicView};
+
+use super::durable::Told;
+use super::history::{self, History};
+use super::kind::Place;
+use super::metrics::{Measured, Metrics};
+use super::notice::{Notice, NoticeKind, Notices, Subject};
+use super::schema::Unusable;
+use super::topic::Verdict;
+use crate::model::{BusId, BusTerms, SubscriberId, Time, TopicName, TopicTerms};
+use reader::Readers;
+use std::sync::Arc;
+use topics::Topics;
+
+/// One bus.
+#[derive(Debug)]
+pub struct Router {
+    terms: Arc<BusTerms>,
+    topics: Topics,
+    readers: Readers,
+    history: History,
+    notices: Notices,
+    metrics: Metrics,
+    /// The latest place that was carried.
+    last: Place,
+    /// How many subscribers publishers wait for.
+    blocking: usize,
+    is_stopped: bool,
+}
+
+impl Router {
+    /// A bus on which everything up to this place was carried before, unseen.
+    pub fn new(now: Time, id: BusId, terms: Arc<BusTerms>, behind: Place) -> Self {
+        Router {
+            topics: Topics::new(&terms),
+            terms,
+            readers: Readers::default(),
+            history: History::new(now, behind, history::BUS_BYTES_MAX),
+            notices: Notices::new(id),
+            metrics: Metrics::default(),
+            last: behind,
+            blocking: 0,
+            is_stopped: false,
+        }
+    }
+
+    /// Says what a topic demands, in place of what was said before.
+    pub fn define(&mut self, now: Time, topic: &TopicName, terms: &TopicTerms) -> Result<(), Unusable> {
+        self.make_room_for(topic);
+        let rules = self.topics.define(now, topic, &self.terms, terms, &self.readers)?;
+        self.history.bound(topic, rules.bounds);
+        self.history.trim(now, topic);
+        Ok(())
+    }
+
+    /// Takes back what was said of a topic.
+    pub fn undefine(&mut self, now: Time, topic: &TopicName) {
+        if let Some(rules) = self.topics.undefine(topic) {
+            self.history.bound(topic, rules.bounds);
+            self.history.trim(now, topic);
+        }
+    }
+
+    fn make_room_for(&mut self, topic: &TopicName) {
+        if self.topics.is_full_for(topic) {
+            self.topics.forget_idle().iter().for_each(|name| self.history.forget(name));
+        }
+    }
+
+    /// Looks at a text before it is published. What is refused is counted and told here; what is only marked, when it
+    /// comes.
+    pub fn check(&mut self, now: Time, topic: &TopicName, text: &[u8]) -> Verdict {
+        let verdict = self.topics.rules_of(topic).judge(topic, text);
+        if let Verdict::Refused(misfit) = &verdict {
+            self.invalid(now, misfit);
+        }
+        verdict
+    }
+
+    /// Whether publishers to this topic are to wait, until a subscriber's [`Taken::released`] or [`Left::released`].
+    pub fn must_wait(&self, topic: &TopicName) -> bool {
+        self.blocking > 0 && self.readers.iter().any(|(_, reader)| reader.queue.blocks() && reader.filter.reads(topic))
+    }
+
+    /// Tells what a durable subscriber met with.
+    pub fn tell(&mut self, now: Time, subscriber: SubscriberId, told: &Told) {
+        if told.kind == NoticeKind::Retry {
+            self.metrics.retried();
+            if let Some(topic) = self.topics.get_mut(&told.event.topic) {
+                topic.metrics.retried();
+            }
+        }
+        let about = Subject::new(told.kind).on(&told.event.topic).to(subscriber);
+        self.notices.note(now, about, 1, || told.reason.clone());
+    }
+
+    /// What is to be told by now; what has become too old is let go of.
+    pub fn tick(&mut self, now: Time) -> Vec<Notice> {
+        self.history.sweep(now);
+        self.notices.take(now)
+    }
+
+    /// When [`Router::tick`] has something to do.
+    pub fn due(&self) -> Option<Time> {
+        self.history.due().into_iter().chain(self.notices.due()).min()
+    }
+
+    /// Ends the bus: nothing is taken in any more, what waits can still be taken, and then each is told that it is
+    /// over. Says whom to wake, and what is still to be told.
+    pub fn stop(&mut self) -> (Vec<SubscriberId>, Vec<Notice>) {
+        self.is_stopped = true;
+        self.blocking = 0;
+        for reader in self.readers.iter_mut() {
+            reader.queue.close();
+            reader.end.get_or_insert(EndReason::Stopped);
+        }
+        (self.readers.iter().map(|(_, reader)| reader.id).collect(), self.notices.take_all())
+    }
+
+    /// What the whole bus has to do.
+    pub fn measure(&self, now: Time) -> Measured {
+        self.metrics.measure(now)
+    }
+
+    /// Its topics, by name.
+    pub fn topics(&self, now: Time) -> Vec<TopicView> {
+        self.topics.views(now)
+    }
+
+    /// Those who listen.
+    pub fn subscribers(&self, now: Time) -> Vec<SubscriberView> {
+        self.readers.iter().map(|(_, reader)| reader.view(now)).collect()
+    }
+
+    /// One that listens; `None` where it does not.
+    pub fn subscriber(&self, now: Time, id: SubscriberId) -> Option<SubscriberView> {
+        Some(self.readers.get(self.readers.slot_of(id)?)?.view(now))
+    }
+
+    /// How many listen.
+    pub fn subscriber_count(&self) -> usize {
+        self.readers.len()
+    }
+
+    /// How many of a topic's events are kept in memory.
+    pub fn kept_of(&self, topic: &TopicName) -> usize {
+        self.topics.get(topic).map_or(0, |_| self.history.len_of(topic))
+    }
+
+    /// The latest place that was carried.
+    pub fn last(&self) -> Place {
+        self.last
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! Buses are created, started, stopped and deleted; events are published.
+
+use super::super::error::{self, invalid};
+use super::super::reach::{asker, live};
+use super::super::scalars::Sequence;
+use super::super::types::bus::{Bus, BusRefInput, CreateBusInput, DefineTopicInput};
+use super::super::types::onex_event::{Publication, PublishInput};
+use super::super::{Caller, Services, View};
+use super::{correlation_id, submit, unexpected};
+use crate::access::{Action, Kind, Resource};
+use crate::bus::envelope;
+use crate::bus::hub;
+use crate::model::{self, BusId, NodeId, Sequence as LogPlace, TopicName};
+use crate::registry::command::{Command, Request};
+use crate::registry::decide::Answer;
+use crate::registry::refusal::Refusal;
+use async_graphql::{Context, Object, Result};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Buses are created, started, stopped and deleted; events are published.
+#[derive(Default)]
+pub struct BusMutation;
+
+/// Buses are created, started, stopped and deleted; events are published.
+#[Object]
+impl BusMutation {
+    /// Create a bus and start it, unless start is false. One that cannot be as it is asked for is refused.
+    async fn create_bus(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What it is to be.")] mut input: Box<CreateBusInput>,
+    ) -> Result<Bus> {
+        let (services, caller) = (live(ctx)?, asker(ctx)?);
+        caller.permit_here(Action::Administer)?;
+        let (start, given) = (input.start.unwrap_or(true), input.correlation_id.take());
+        let terms = Arc::new(input.read()?);
+        hub::check(&terms).map_err(error::bus)?;
+        let bus = BusId(Uuid::now_v7());
+        let outcome = submit(ctx, Command::CreateBus { bus, terms }, given.clone()).await?;
+        if start {
+            let signed = signed(caller, given)?;
+            if let Err(error) = services.buses.start(bus, &signed).await {
+                // One that cannot run is not there: the next try may have its name.
+                services.buses.delete(bus, &signed).await.map_err(error::bus)?;
+                return Err(error::bus(error));
+            }
+        }
+        match outcome.answer {
+            Answer::Bus(bus) => as_it_is(services, bus),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Start a bus; nothing where it runs.
+    async fn start_bus(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which bus.")] mut input: BusRefInput,
+    ) -> Result<Bus> {
+        let (services, caller) = (live(ctx)?, asker(ctx)?);
+        caller.permit_here(Action::Administer)?;
+        let (bus, given) = (BusId(input.bus_id), input.correlation_id.take());
+        services.buses.start(bus, signed(caller, given)?).await.map_err(error::bus)?;
+        as_it_is(services, bus)
+    }
+
+    /// Stop a bus: nothing more is taken in, what waits is still given, and those who listen are told. Nothing where it
+    /// stands still.
+    async fn stop_bus(&self, ctx: &Context<'_>, #[graphql(desc = "Which bus.")] mut input: BusRefInput) -> Result<Bus> {
+        let (services, caller) = (live(ctx)?, asker(ctx)?);
+        caller.permit_here(Action::Administer)?;
+        let (bus, given) = (BusId(input.bus_id), input.correlation_id.take());
+        services.buses.stop(bus, signed(caller, given)?).await.map_err(error::bus)?;
+        as_it_is(services, bus)
+    }
+
+    /// Forget a bus that stands still, with all that is kept of it. Answers the bus as it last was.
+    async fn delete_bus(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which bus.")] mut input: BusRefInput,
+    ) -> Result<Bus> {
+        let (services, caller) = (live(ctx)?, asker(ctx)?);
+        caller.permit_here(Action::Administer)?;
+        let (bus, given) = (BusId(input.bus_id), input.correlation_id.take());
+        let deleted = services.buses.delete(bus, signed(caller, given)?).await.map_err(error::bus)?;
+        Ok(Bus::new(&services.views.current(), &deleted))
+    }
+
+    /// Give a topic of a bus a JSON Schema that the envelopes of its events must meet, and rules of its own; what is
+    /// absent is as the bus has it.
+    async fn define_topic(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which topic, and what is said of it.")] mut input: Box<DefineTopicInput>,
+    ) -> Result<Bus> {
+        let (services, caller) = (live(ctx)?, asker(ctx)?);
+        caller.permit_here(Action::Administer)?;
+        let bus = known(&services.views.current(), &input.bus)?;
+        let given = input.correlation_id.take();
+        let (topic, terms) = input.read(&bus)?;
+        let terms = Arc::new(terms);
+        let command = Command::DefineTopic { bus: bus.id, topic: topic.clone(), terms: terms.clone() };
+        submit(ctx, command, given).await?;
+        services.buses.define(bus.id, &topic, &terms).map_err(|error| invalid("schema", error))?;
+        as_it_is(services, bus.id)
+    }
+
+    /// Publish an event. It is answered once what carries the bus has it, as durably as it keeps anything.
+    async fn publish(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What, and where.")] input: Box<PublishInput>,
+    ) -> Result<Publication> {
+        let (services, caller) = (live(ctx)?, asker(ctx)?);
+        let view = services.views.current();
+        let PublishInput { bus, topic, event } = *input;
+        let bus = known(&view, &bus)?;
+        let topic = match topic {
+            Some(topic) => TopicName::try_new(&topic).map_err(|error| invalid("topic", error))?,
+            None => envelope::subject(envelope::SUBJECT_PREFIX, &event.event_type)
+                .map_err(|error| invalid("event.eventType", error))?,
+        };
+        permit(caller, Action::Publish, &bus)?;
+        let node = NodeId(event.node_id);
+        if caller.visitor.bound_to().is_some_and(|own| own != node) {
+            return Err(invalid("event.nodeId", "is another node's than the one that the caller may act for"));
+        }
+        #[expect(clippy::disallowed_methods, reason = "ids are drawn here, at the door")]
+        let event = event.read(Uuid::new_v4(), services.clock.now())?;
+        let traceparent = caller.trace.map(|trace| trace.to_string().into());
+        let published = services.buses.publish(bus.id, &topic, &event, traceparent).await.map_err(error::bus)?;
+        Ok(Publication {
+            bus: Bus::new(&view, &bus),
+            topic: topic.to_string(),
+            event_id: event.id.0,
+            sequence: Sequence(LogPlace(published.place.0)),
+            matched_subscribers: published.matched,
+        })
+    }
+}
+
+/// The bus of this name or id.
+pub(in crate::graphql) fn known(view: &View, named: &str) -> Result<Arc<model::Bus>> {
+    let by_id = || named.parse().ok().and_then(|id| view.buses.get(&BusId(id)));
+    let found = view.bus_by_name(named).or_else(by_id);
+    found.cloned().ok_or_else(|| error::no_bus(named))
+}
+
+/// Refuses who may not do this on a bus.
+pub(in crate::graphql) fn permit(caller: &Caller, action: Action, bus: &model::Bus) -> Result<()> {
+    let named = || Resource::Bus(bus.terms.name.to_string());
+    caller.permit(action, Kind::Bus, named, || error::refusal(&Refusal::BusNotFound { bus: bus.id }))
+}
+
+fn signed(caller: &Caller, given: Option<String>) -> Result<impl Fn(Command) -> Request> {
+    let (actor, correlation_id) = (caller.actor.clone(), correlation_id(caller, given)?);
+    Ok(move |command| Request { command, actor: actor.clone(), correlation_id: correlation_id.clone() })
+}
+
+fn as_it_is(services: &Services, bus: BusId) -> Result<Bus> {
+    let view = services.views.current();
+    Bus::by_id(&view, bus).ok_or_else(|| error::refusal(&Refusal::BusNotFound { bus }))
+}

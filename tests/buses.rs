@@ -1,0 +1,219 @@
+//! Buses through the API: what is published comes to those who want it, in order, and what is lost is said.
+
+use crate::support::eventually;
+use crate::support::server::Server;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use onex::client::Error;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const CREATE: &str = "mutation($i: CreateBusInput!) { createBus(input: $i) { id name status } }";
+const PUBLISH: &str =
+    "mutation($i: PublishInput!) { publish(input: $i) { topic sequence eventId matchedSubscribers bus { name } } }";
+const EVENTS: &str = "subscription($bus: String!, $topics: [String!], $where: BusEventFilter, $replay: ReplayInput, \
+                      $capacity: Int, $overflow: Overflow) { busEvents(bus: $bus, topics: $topics, where: $where, \
+                      replay: $replay, queueCapacity: $capacity, overflow: $overflow) { topic sequence missed misfit \
+                      event { eventType metadata correlationId tags } } }";
+const NODE: Uuid = Uuid::from_u128(7);
+
+async fn create(server: &Server, name: &str, more: Value) -> Value {
+    let mut input = json!({"name": name, "kind": "LOCAL"});
+    input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    server.query(CREATE, json!({ "i": input })).await["createBus"].take()
+}
+
+async fn publish(server: &Server, bus: &str, topic: &str, number: u64) -> Value {
+    let event = json!({"nodeId": NODE, "eventType": "COUNTED", "metadata": {"number": number}});
+    let input = json!({"bus": bus, "topic": topic, "event": event});
+    server.query(PUBLISH, json!({ "i": input })).await["publish"].take()
+}
+
+type Events = BoxStream<'static, Result<Value, Error>>;
+
+async fn listen(server: &Server, bus: &str, more: Value) -> Events {
+    let mut variables = json!({ "bus": bus });
+    variables.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    server.client().subscribe::<Value>(EVENTS, variables).await.unwrap().boxed()
+}
+
+async fn next(events: &mut Events) -> Value {
+    let next = tokio::time::timeout(crate::support::PATIENCE, events.next());
+    next.await.expect("an event in time").expect("an event").unwrap()["busEvents"].take()
+}
+
+async fn numbers(events: &mut Events, count: usize) -> Vec<u64> {
+    let mut found = Vec::new();
+    while found.len() < count {
+        found.push(next(events).await["event"]["metadata"]["number"].as_u64().unwrap());
+    }
+    found
+}
+
+/// Waits until so many listen.
+async fn listening(server: &Server, bus: &str, count: u64) {
+    eventually("they listen", async || {
+        let asked = "query($n: String!) { bus(by: {name: $n}) { metrics { subscriberCount } } }";
+        let found = server.query(asked, json!({ "n": bus })).await;
+        (found["bus"]["metrics"]["subscriberCount"] == count).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_published_comes_to_each_who_wants_it_in_order() {
+    let server = Server::start();
+    let made = create(&server, "shop", json!({})).await;
+    assert_eq!((made["name"].as_str(), made["status"].as_str()), (Some("shop"), Some("RUNNING")));
+    let mut all = listen(&server, "shop", json!({})).await;
+    let mut orders = listen(&server, "shop", json!({"topics": ["orders.*"]})).await;
+    let mut nobody = listen(&server, "shop", json!({"where": {"eventTypes": ["LOST"]}})).await;
+    listening(&server, "shop", 3).await;
+    let mut places = Vec::new();
+    for number in 0..20 {
+        let topic = if number % 2 == 0 { "orders.made" } else { "payments" };
+        let published = publish(&server, "shop", topic, number).await;
+        assert_eq!(published["matchedSubscribers"], if number % 2 == 0 { 2 } else { 1 });
+        places.push(published["sequence"].as_u64().unwrap());
+    }
+    assert!(places.is_sorted_by(|one, other| one < other), "{places:?}");
+    assert_eq!(numbers(&mut all, 20).await, (0..20).collect::<Vec<u64>>());
+    assert_eq!(numbers(&mut orders, 10).await, (0..20).step_by(2).collect::<Vec<u64>>());
+    let lost =
+        json!({"bus": "shop", "event": {"nodeId": NODE, "eventType": "LOST", "correlationId": "c-1", "tags": ["a"]}});
+    server.query(PUBLISH, json!({ "i": lost })).await;
+    let found = next(&mut nobody).await;
+    assert_eq!(found["topic"], "onex.events.LOST", "an event without a topic goes to that of its type");
+    assert_eq!(found["event"], json!({"eventType": "LOST", "metadata": {}, "correlationId": "c-1", "tags": ["a"]}));
+    let metrics = server
+        .query("{ bus(by: {name: \"shop\"}) { metrics { published delivered dropped p50LatencyMs } } }", Value::Null)
+        .await;
+    let metrics = &metrics["bus"]["metrics"];
+    assert_eq!((metrics["published"].as_u64(), metrics["dropped"].as_u64()), (Some(21), Some(0)));
+    assert!(metrics["p50LatencyMs"].is_number(), "{metrics}");
+}
+
+#[tokio::test]
+async fn who_comes_late_has_the_past_first_and_then_what_is_live_without_a_gap() {
+    let server = Server::start();
+    create(&server, "log", json!({"historyEvents": 10})).await;
+    let mut places = Vec::new();
+    for number in 0..15 {
+        places.push(publish(&server, "log", "t", number).await["sequence"].as_u64().unwrap());
+    }
+    let mut last = listen(&server, "log", json!({"replay": {"last": 3}})).await;
+    let mut behind = listen(&server, "log", json!({"replay": {"sinceSequence": places[9]}})).await;
+    assert_eq!(numbers(&mut last, 3).await, [12, 13, 14]);
+    assert_eq!(numbers(&mut behind, 5).await, [10, 11, 12, 13, 14]);
+    publish(&server, "log", "t", 15).await;
+    assert_eq!(numbers(&mut last, 1).await, [15]);
+    assert_eq!(numbers(&mut behind, 1).await, [15]);
+    let client = server.client();
+    let asked = json!({"bus": "log", "replay": {"sinceSequence": places[0]}});
+    let gone = match client.subscribe::<Value>(EVENTS, asked).await {
+        Ok(mut events) => events.next().await.unwrap().unwrap_err(),
+        Err(error) => error,
+    };
+    assert!(gone.to_string().contains("CURSOR_EXPIRED"), "{gone}");
+    let types = "{ events(filter: {types: [EVENT_REPLAY_FAILED]}) { totalCount } }";
+    eventually("it is told", async || {
+        (server.query(types, Value::Null).await["events"]["totalCount"] == 1).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_or_marked_as_the_topic_says_and_told_either_way() {
+    let server = Server::start();
+    create(&server, "checked", json!({})).await;
+    let define = "mutation($i: DefineTopicInput!) { defineTopic(input: $i) { id } }";
+    let schema = json!({"properties": {"metadata": {"required": ["amount"]}}});
+    for (topic, mode) in [("strict", "STRICT"), ("permissive", "PERMISSIVE")] {
+        let input = json!({"bus": "checked", "topic": topic, "mode": mode, "schema": schema});
+        server.query(define, json!({ "i": input })).await;
+    }
+    let mut events = listen(&server, "checked", json!({})).await;
+    listening(&server, "checked", 1).await;
+    let input = |topic: &str, metadata: Value| json!({"i": {"bus": "checked", "topic": topic, "event": {"nodeId": NODE, "eventType": "PAID", "metadata": metadata}}});
+    let (code, message) = server.refused(PUBLISH, input("strict", json!({"number": 1}))).await;
+    assert_eq!(code, "EVENT_INVALID_SCHEMA", "{message}");
+    assert!(message.contains("amount") && message.contains("strict"), "{message}");
+    server.query(PUBLISH, input("permissive", json!({"number": 2}))).await;
+    server.query(PUBLISH, input("strict", json!({"number": 3, "amount": 1}))).await;
+    let marked = next(&mut events).await;
+    assert_eq!(marked["event"]["metadata"]["number"], 2);
+    assert!(marked["misfit"].as_str().unwrap().contains("amount"), "{marked}");
+    assert_eq!(next(&mut events).await["misfit"], Value::Null);
+    let told = "{ events(filter: {types: [EVENT_INVALID_SCHEMA]}) { nodes { ... on EventInvalidSchema { topic count reason } } } }";
+    eventually("both are told", async || {
+        let found = server.query(told, Value::Null).await["events"]["nodes"].take();
+        (found.as_array()?.len() == 2).then_some(())
+    })
+    .await;
+    let unusable = json!({"i": {"bus": "checked", "topic": "t", "schema": {"type": "nothing"}}});
+    assert_eq!(server.refused(define, unusable).await.0, "INVALID_ARGUMENT");
+}
+
+#[tokio::test]
+async fn a_bus_that_stops_ends_those_who_listen_and_runs_again_after_a_restart_of_the_registry() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start_in(directory.path(), &[]);
+    let bus = create(&server, "kept", json!({})).await["id"].clone();
+    let mut events = listen(&server, "kept", json!({})).await;
+    listening(&server, "kept", 1).await;
+    let first = publish(&server, "kept", "t", 1).await["sequence"].as_u64().unwrap();
+    assert_eq!(numbers(&mut events, 1).await, [1]);
+    let turn = |operation: &str| format!("mutation($b: UUID!) {{ {operation}(input: {{busId: $b}}) {{ status }} }}");
+    let stopped = server.query(&turn("stopBus"), json!({ "b": bus })).await;
+    assert_eq!(stopped["stopBus"]["status"], "STOPPED");
+    assert!(events.next().await.is_none(), "the subscription ends with the bus");
+    let event = json!({"i": {"bus": "kept", "event": {"nodeId": NODE, "eventType": "LATE"}}});
+    assert_eq!(server.refused(PUBLISH, event).await.0, "BUS_STOPPED");
+    server.query(&turn("startBus"), json!({ "b": bus })).await;
+    assert_eq!(server.refused(&turn("deleteBus"), json!({ "b": bus })).await.0, "INVALID_ARGUMENT", "it runs");
+    assert!(server.stop().success());
+
+    let server = Server::start_in(directory.path(), &[]);
+    let asked = "{ bus(by: {name: \"kept\"}) { status startedAt } }";
+    assert_eq!(server.query(asked, Value::Null).await["bus"]["status"], "RUNNING");
+    let later = publish(&server, "kept", "t", 2).await["sequence"].as_u64().unwrap();
+    assert!(later > first, "places never go back");
+    server.query(&turn("stopBus"), json!({ "b": bus })).await;
+    server.query(&turn("deleteBus"), json!({ "b": bus })).await;
+    assert_eq!(server.query(asked, Value::Null).await["bus"], Value::Null);
+    assert_eq!(std::fs::read_dir(directory.path().join("buses")).unwrap().count(), 0, "its file goes with it");
+    let types = "{ events(filter: {types: [BUS_CREATED, BUS_STARTED, BUS_STOPPED, BUS_DELETED]}) { nodes { type } } }";
+    let found = server.query(types, Value::Null).await;
+    let found: Vec<&str> =
+        found["events"]["nodes"].as_array().unwrap().iter().filter_map(|n| n["type"].as_str()).collect();
+    assert_eq!(
+        found,
+        ["BUS_CREATED", "BUS_STARTED", "BUS_STOPPED", "BUS_STARTED", "BUS_STOPPED", "BUS_DELETED"],
+        "one that is started again with the registry was never stopped"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_refused_with_its_code() {
+    let server = Server::start();
+    create(&server, "one", json!({})).await;
+    let refused = async |input: Value| server.refused(CREATE, json!({ "i": input })).await;
+    assert_eq!(refused(json!({"name": "one", "kind": "LOCAL"})).await.0, "ALREADY_EXISTS");
+    for wrong in [
+        json!({"name": "a b", "kind": "LOCAL"}),
+        json!({"name": "a", "kind": "LOCAL", "endpointUri": "nats://127.0.0.1:1"}),
+        json!({"name": "a", "kind": "JETSTREAM"}),
+        json!({"name": "a", "kind": "REDIS", "endpointUri": "http://127.0.0.1:1"}),
+        json!({"name": "a", "kind": "ZMQ"}),
+        json!({"name": "a", "kind": "LOCAL", "queueCapacity": 0}),
+        json!({"name": "a", "kind": "LOCAL", "metadata": [1]}),
+    ] {
+        assert_eq!(refused(wrong.clone()).await.0, "INVALID_ARGUMENT", "{wrong}");
+    }
+    let away = json!({"name": "a", "kind": "REDIS", "endpointUri": "redis://127.0.0.1:1/0"});
+    assert_eq!(refused(away).await.0, "BUS_UNREACHABLE");
+    let event = json!({"i": {"bus": "nowhere", "event": {"nodeId": NODE, "eventType": "E"}}});
+    assert_eq!(server.refused(PUBLISH, event).await.0, "BUS_NOT_FOUND");
+    let event = json!({"i": {"bus": "one", "topic": "a..b", "event": {"nodeId": NODE, "eventType": "E"}}});
+    assert_eq!(server.refused(PUBLISH, event).await.0, "INVALID_ARGUMENT");
+}
