@@ -521,6 +521,42 @@ async fn what_may_not_be_read_is_as_if_it_were_not_there() {
 }
 
 #[tokio::test]
+async fn buses_and_topics_are_for_those_whom_the_policy_permits_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let policy = r#"
+@id("admin") permit (principal in Role::"admin", action, resource);
+@id("own") permit (principal in Role::"tenant", action, resource is Bus) when { resource.name == "own" };
+@id("a") permit (principal in Role::"tenant", action, resource is Topic) when { resource.name like "a.*" };
+"#;
+    let guarded = guarded_by(policy, &directory.path().join("policy.cedar"));
+    let (tenant, ..) = guarded.client("ten", &["tenant"], None).await;
+    for name in ["own", "hidden"] {
+        let create = "mutation($n: String!) { createBus(input: {name: $n, kind: LOCAL}) { id } }";
+        ask(&guarded.admin, create, json!({ "n": name })).await.unwrap();
+    }
+    let seen = "{ buses { totalCount nodes { name } } bus(by: {name: \"hidden\"}) { name } }";
+    let expected = json!({"buses": {"totalCount": 1, "nodes": [{"name": "own"}]}, "bus": null});
+    assert_eq!(ask(&tenant, seen, json!({})).await.unwrap(), expected);
+    let publish = "mutation($b: String!, $t: String!) { publish(input: {bus: $b, topic: $t, event: {nodeId: \
+                   \"00000000-0000-4000-8000-000000000001\", eventType: \"DONE\"}}) { topic } }";
+    let by = async |client: &Client, bus: &str, topic: &str| {
+        code(&ask(client, publish, json!({"b": bus, "t": topic})).await)
+    };
+    assert_eq!(by(&tenant, "own", "a.x").await, OK);
+    assert_ne!(by(&tenant, "own", "b.x").await, OK);
+    assert_eq!(by(&tenant, "hidden", "a.x").await, by(&tenant, "nowhere", "a.x").await);
+    assert_eq!(by(&guarded.admin, "own", "b.x").await, OK);
+    assert_eq!(by(&guarded.admin, "own", "a.y").await, OK);
+    let watch = "subscription { busEvents(bus: \"own\", replay: {all: true}) { topic } }";
+    let mut events = tenant.subscribe::<Value>(watch, json!({})).await.unwrap();
+    let mut topics = Vec::new();
+    while topics.len() < 2 {
+        topics.push(events.next().await.unwrap().unwrap()["busEvents"]["topic"].clone());
+    }
+    assert_eq!(topics, ["a.x", "a.y"], "what is on other topics is not for it");
+}
+
+#[tokio::test]
 async fn calls_are_seen_by_their_callers_and_providers() {
     let guarded = guarded("");
     let (ann, ..) = guarded.client("ann", &["agent"], None).await;

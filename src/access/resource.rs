@@ -1,8 +1,8 @@
 //! What is asked for: an action, and what it is done with, as policies see both.
 
 use crate::model::{
-    Contract, HostName, Invocation, Lease, LeaseId, Node, NodeId, NodeName, RequesterId, Tool, ToolName, TopicName,
-    TrustState,
+    Bus, Contract, HostName, Invocation, Lease, LeaseId, Node, NodeId, NodeName, RequesterId, Tool, ToolName,
+    TopicName, TrustState,
 };
 use crate::registry::state::State;
 use std::collections::BTreeSet;
@@ -271,6 +271,11 @@ impl Resource {
     /// A topic.
     pub fn of_topic(name: &TopicName) -> Self {
         Resource::Topic(name.to_string())
+    }
+
+    /// A bus.
+    pub fn of_bus(bus: &Bus) -> Self {
+        Resource::Bus(bus.terms.name.to_string())
     }
 
     /// The numbers of a host, and for whom one is wanted.

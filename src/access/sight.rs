@@ -69,6 +69,8 @@ impl Visitor {
         });
         let tools: Vec<Tool> = tools.collect();
         let offered: HashSet<_> = tools.iter().map(|tool| tool.key.clone()).collect();
+        let buses: HashSet<_> =
+            state.buses.values().filter(|bus| reads(&Resource::of_bus(bus))).map(|bus| bus.id).collect();
         let mut kept: Vec<Thing> = Vec::new();
         let mut later: Vec<Thing> = Vec::new();
         for thing in state.things() {
@@ -85,6 +87,9 @@ impl Visitor {
                     kept.push(Thing::Node(Arc::new(shown)));
                 }
                 Thing::Node(_) | Thing::Tool(_) | Thing::Token(_) => {}
+                Thing::Bus(bus) if !buses.contains(&bus.id) => {}
+                Thing::Topic(bus, ..) if !buses.contains(&bus) => {}
+                Thing::Subscriber(subscriber) if !buses.contains(&subscriber.bus) => {}
                 Thing::Lease(lease) | Thing::EndedLease(lease, _) if !reads(&Resource::of_lease(&lease)) => {}
                 Thing::ToolCalls(tool, _) if !offered.contains(&tool) => {}
                 Thing::NodeCalls(node, _) if !nodes.contains(&node) => {}

@@ -97,7 +97,7 @@ impl BusMutation {
     ) -> Result<Bus> {
         let (services, caller) = (live(ctx)?, asker(ctx)?);
         caller.permit_here(Action::Administer)?;
-        let bus = known(&services.views.current(), &input.bus)?;
+        let bus = permitted(caller, &services.views.current(), Action::Read, &input.bus)?;
         let given = input.correlation_id.take();
         let (topic, terms) = input.read(&bus)?;
         let terms = Arc::new(terms);
@@ -116,13 +116,14 @@ impl BusMutation {
         let (services, caller) = (live(ctx)?, asker(ctx)?);
         let view = services.views.current();
         let PublishInput { bus, topic, event } = *input;
-        let bus = known(&view, &bus)?;
+        let bus = permitted(caller, &view, Action::Publish, &bus)?;
         let topic = match topic {
             Some(topic) => TopicName::try_new(&topic).map_err(|error| invalid("topic", error))?,
             None => envelope::subject(envelope::SUBJECT_PREFIX, &event.event_type)
                 .map_err(|error| invalid("event.eventType", error))?,
         };
-        permit(caller, Action::Publish, &bus)?;
+        let absent = || error::refuse(error::ErrorCode::PermissionDenied, "that is not allowed", serde_json::json!({}));
+        caller.permit(Action::Publish, Kind::Topic, || Resource::of_topic(&topic), absent)?;
         let node = NodeId(event.node_id);
         if caller.visitor.bound_to().is_some_and(|own| own != node) {
             return Err(invalid("event.nodeId", "is another node's than the one that the caller may act for"));
@@ -141,17 +142,23 @@ impl BusMutation {
     }
 }
 
-/// The bus of this name or id.
-pub(in crate::graphql) fn known(view: &View, named: &str) -> Result<Arc<model::Bus>> {
+/// The bus of this name or id, with which the caller may do this. What it may not know of is as if it were not there.
+pub(in crate::graphql) fn permitted(
+    caller: &Caller,
+    view: &View,
+    action: Action,
+    named: &str,
+) -> Result<Arc<model::Bus>> {
     let by_id = || named.parse().ok().and_then(|id| view.buses.get(&BusId(id)));
-    let found = view.bus_by_name(named).or_else(by_id);
-    found.cloned().ok_or_else(|| error::no_bus(named))
+    let found = view.bus_by_name(named).or_else(by_id).cloned();
+    let bus = found.ok_or_else(|| error::no_bus(named))?;
+    caller.permit(action, Kind::Bus, || Resource::of_bus(&bus), || error::no_bus(named))?;
+    Ok(bus)
 }
 
-/// Refuses who may not do this on a bus.
-pub(in crate::graphql) fn permit(caller: &Caller, action: Action, bus: &model::Bus) -> Result<()> {
-    let named = || Resource::Bus(bus.terms.name.to_string());
-    caller.permit(action, Kind::Bus, named, || error::refusal(&Refusal::BusNotFound { bus: bus.id }))
+/// Whether the caller may do this on a topic of a bus on which it may.
+pub(in crate::graphql) fn may_on_topic(caller: &Caller, action: Action, topic: &TopicName) -> bool {
+    caller.visitor.may_all(action, Kind::Topic) || caller.visitor.may(action, &Resource::of_topic(topic))
 }
 
 fn signed(caller: &Caller, given: Option<String>) -> Result<impl Fn(Command) -> Request> {

@@ -1,7 +1,7 @@
 //! Events that travel a bus.
 
 use super::super::error;
-use super::super::mutation::buses::{known, permit};
+use super::super::mutation::buses::{may_on_topic, permitted};
 use super::super::reach::{asker, live};
 use super::super::types::bus::{BusEventFilter, Overflow};
 use super::super::types::onex_event::{BusEvent, ReplayInput};
@@ -9,7 +9,8 @@ use crate::access::Action;
 use crate::bus::router::{Attaching, EndReason};
 use crate::model::SubscriberId;
 use async_graphql::{Context, Result, Subscription as GraphQlSubscription};
-use futures_util::stream::{self, Stream};
+use futures_util::future::ready;
+use futures_util::stream::{self, Stream, StreamExt};
 use uuid::Uuid;
 
 /// Events that travel a bus.
@@ -35,8 +36,7 @@ impl BusSubscription {
         #[graphql(desc = "What happens then; as the bus has it when absent.")] overflow: Option<Overflow>,
     ) -> Result<impl Stream<Item = Result<BusEvent>> + use<>> {
         let (services, caller) = (live(ctx)?, asker(ctx)?);
-        let bus = known(&services.views.current(), &bus)?;
-        permit(caller, Action::Subscribe, &bus)?;
+        let bus = permitted(caller, &services.views.current(), Action::Subscribe, &bus)?;
         #[expect(clippy::disallowed_methods, reason = "ids are drawn here, at the door")]
         let id = SubscriberId(Uuid::new_v4());
         let attaching = Attaching {
@@ -48,8 +48,8 @@ impl BusSubscription {
             ..Attaching::new(id, caller.actor.principal.clone())
         };
         let listening = services.buses.listen(bus.id, attaching).map_err(error::bus)?;
-        let name = bus.terms.name.clone();
-        Ok(stream::unfold(Some(listening), move |listening| {
+        let (name, caller) = (bus.terms.name.clone(), caller.clone());
+        let events = stream::unfold(Some(listening), move |listening| {
             let bus = name.clone();
             async move {
                 let mut listening = listening?;
@@ -61,6 +61,11 @@ impl BusSubscription {
                     Err(_) => None,
                 }
             }
+        });
+        // What of the topics it may not read is as if nothing were published there.
+        Ok(events.filter(move |event: &Result<BusEvent>| {
+            let shown = |event: &BusEvent| may_on_topic(&caller, Action::Subscribe, &event.given.event.topic);
+            ready(event.as_ref().map_or(true, shown))
         }))
     }
 }
