@@ -142,8 +142,20 @@ const OPERATIONS: &[(&str, &str, &str, [&str; 5])] = &[
     ),
     (
         "defineTopic",
-        "mutation($i: DefineTopicInput!) { defineTopic(input: $i) { id } }",
+        "mutation($i: DefineTopicInput!) { defineTopic(input: $i) { name } }",
         r#"{"i": {"bus": "shared", "topic": "a.b", "schema": {}}}"#,
+        [OK, DENIED, DENIED, DENIED, UNKNOWN],
+    ),
+    (
+        "ackEvent",
+        "mutation($i: AckEventInput!) { ackEvent(input: $i) { notOpen } }",
+        r#"{"i": {"bus": "shared", "subscriber": "<admin's subscriber>", "sequences": [1]}}"#,
+        [OK, DENIED, DENIED, DENIED, UNKNOWN],
+    ),
+    (
+        "deleteSubscriber",
+        "mutation($i: SubscriberRefInput!) { deleteSubscriber(input: $i) { name } }",
+        r#"{"i": {"bus": "shared", "name": "<admin's subscriber>"}}"#,
         [OK, DENIED, DENIED, DENIED, UNKNOWN],
     ),
     (
@@ -301,10 +313,23 @@ impl World {
             let made = ask(&self.clients[0], create, json!({ "name": name })).await.unwrap();
             text = text.replace("<stopped bus>", made["createBus"]["id"].as_str().unwrap());
         }
+        if text.contains("<admin's subscriber>") {
+            text = text.replace("<admin's subscriber>", &self.subscriber().await);
+        }
         if text.contains("<token>") {
             text = text.replace("<token>", &self.guarded.client("spare", &["viewer"], None).await.2.to_string());
         }
         serde_json::from_str(&text).unwrap()
+    }
+
+    /// A durable subscriber of the bus that the admin made.
+    async fn subscriber(&self) -> String {
+        let name = format!("sub_{}", Uuid::new_v4().simple());
+        let listen =
+            "subscription($n: String!) { busEvents(bus: \"shared\", durable: $n, replay: {all: true}) { sequence } }";
+        let mut events = self.clients[0].subscribe::<Value>(listen, json!({ "n": name })).await.unwrap();
+        events.next().await.unwrap().unwrap();
+        name
     }
 
     /// A call of the agent that its provider was handed.

@@ -126,7 +126,7 @@ async fn who_comes_late_has_the_past_first_and_then_what_is_live_without_a_gap()
 async fn what_does_not_fit_is_refused_or_marked_as_the_topic_says_and_told_either_way() {
     let server = Server::start();
     create(&server, "checked", json!({})).await;
-    let define = "mutation($i: DefineTopicInput!) { defineTopic(input: $i) { id } }";
+    let define = "mutation($i: DefineTopicInput!) { defineTopic(input: $i) { name } }";
     let schema = json!({"properties": {"metadata": {"required": ["amount"]}}});
     for (topic, mode) in [("strict", "STRICT"), ("permissive", "PERMISSIVE")] {
         let input = json!({"bus": "checked", "topic": topic, "mode": mode, "schema": schema});
@@ -216,4 +216,40 @@ async fn what_cannot_be_is_refused_with_its_code() {
     assert_eq!(server.refused(PUBLISH, event).await.0, "BUS_NOT_FOUND");
     let event = json!({"i": {"bus": "one", "topic": "a..b", "event": {"nodeId": NODE, "eventType": "E"}}});
     assert_eq!(server.refused(PUBLISH, event).await.0, "INVALID_ARGUMENT");
+}
+
+#[tokio::test]
+async fn who_publishes_what_whom_reads_is_seen_beside_what_contracts_declare() {
+    let server = Server::start();
+    create(&server, "seen", json!({})).await;
+    let register = "mutation($i: RegisterInput!) { register(input: $i) { node { id } } }";
+    let node = async |name: &str, contract: String| {
+        let registered = server.query(register, json!({"i": {"name": name, "contract": contract}})).await;
+        registered["register"]["node"]["id"].clone()
+    };
+    let contract = |name: &str, event_bus: &str| {
+        format!("name: {name}\nnode_version: {{major: 1, minor: 0, patch: 0}}\nnode_type: COMPUTE_GENERIC\n{event_bus}")
+    };
+    let maker = node("maker", contract("maker", "event_bus: {publish_topics: [orders]}\n")).await;
+    let taker = node("taker", contract("taker", "event_bus: {subscribe_topics: [orders]}\n")).await;
+    let spy = node("spy", contract("spy", "")).await;
+    let watch = "subscription($n: UUID) { busEvents(bus: \"seen\", nodeId: $n) { topic } }";
+    let mut streams = Vec::new();
+    for reader in [&taker, &spy] {
+        streams.push(server.client().subscribe::<Value>(watch, json!({ "n": reader })).await.unwrap().boxed());
+    }
+    listening(&server, "seen", 2).await;
+    let event = json!({"nodeId": maker, "eventType": "MADE"});
+    server.query(PUBLISH, json!({"i": {"bus": "seen", "topic": "orders", "event": event}})).await;
+    for stream in &mut streams {
+        assert_eq!(next(stream).await["topic"], "orders");
+    }
+    let asked = "query($o: Boolean!) { dependencyGraph(observed: $o) { edges { from to via origin } } }";
+    let edges = server.query(asked, json!({"o": true})).await["dependencyGraph"]["edges"].take();
+    let edges = edges.as_array().unwrap();
+    let edge = |to: &Value, origin: &str| json!({"from": maker, "to": to, "via": "orders", "origin": origin});
+    assert!(edges.contains(&edge(&taker, "BOTH")) && edges.contains(&edge(&spy, "OBSERVED")), "{edges:?}");
+    assert_eq!(edges.len(), 2, "{edges:?}");
+    let declared = server.query(asked, json!({"o": false})).await["dependencyGraph"]["edges"].take();
+    assert_eq!(declared, json!([edge(&taker, "DECLARED")]));
 }

@@ -23,6 +23,7 @@ mod corpus;
 mod crash;
 mod data_directory;
 mod direct;
+mod durable;
 mod event_streams;
 mod generated_requests;
 mod house;

@@ -10,7 +10,7 @@ use super::filter::Filter;
 use super::kind::{Outgoing, Place};
 use super::notice::NoticeKind;
 use super::queue::Given;
-use crate::model::{BusPolicy, SubscriberName, Time, bus::topics};
+use crate::model::{BusPolicy, SubscriberName, Time, TopicPattern, bus::topics};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,8 +106,18 @@ pub struct NotOpen(pub Place);
 struct Open {
     event: Arc<Arrived>,
     number: u32,
-    /// Until when it is waited for; `None` while it is buried.
-    until: Option<Time>,
+    stage: Stage,
+}
+
+/// How far an event is that a subscriber has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It waits to be handed over. A subscriber that takes its time with others has all of it for this one.
+    Coming,
+    /// It was handed over, and is waited for until then.
+    Handed(Time),
+    /// It goes to the dead letters, and is the subscriber's no longer.
+    Buried,
 }
 
 /// A durable subscriber that is there.
@@ -134,16 +144,16 @@ impl Durable {
     }
 
     /// The group delivers an event, for this time.
-    pub fn delivered(&mut self, now: Time, event: Arc<Arrived>, number: u32) -> Moves {
+    pub fn delivered(&mut self, event: Arc<Arrived>, number: u32) -> Moves {
         let mut moves = Moves::default();
         let place = event.place;
-        if !self.terms.filter.wants(&event) {
+        if !wants(&self.terms.filter, &event) {
             moves.acknowledge.push(place);
             return moves;
         }
         // Its last time was up while nobody was there to count it.
         if number > self.terms.deliveries_max {
-            self.open.insert(place, Open { event, number, until: None });
+            self.open.insert(place, Open { event, number, stage: Stage::Buried });
             self.give_up(place, &mut moves);
             return moves;
         }
@@ -152,15 +162,20 @@ impl Durable {
             moves.tell.push(Told { kind: NoticeKind::Retry, event: event.clone(), reason });
         }
         moves.give.push(Given { event: event.clone(), missed: 0, redelivery: number.saturating_sub(1) });
-        let until = Some(plus(now, self.terms.answer_within));
-        self.open.insert(place, Open { event, number, until });
+        self.open.insert(place, Open { event, number, stage: Stage::Coming });
         moves
     }
 
     /// An event was handed over.
-    pub fn handed(&mut self, place: Place) -> Moves {
+    pub fn handed(&mut self, now: Time, place: Place) -> Moves {
         let mut moves = Moves::default();
-        if self.terms.acknowledging == Acknowledging::Handed && self.take(place).is_ok() {
+        let until = plus(now, self.terms.answer_within);
+        match self.open.get_mut(&place) {
+            Some(open) if open.stage == Stage::Coming => open.stage = Stage::Handed(until),
+            _ => return moves,
+        }
+        if self.terms.acknowledging == Acknowledging::Handed {
+            self.open.remove(&place);
             moves.acknowledge.push(place);
         }
         moves
@@ -174,7 +189,7 @@ impl Durable {
 
     /// The subscriber could not do with an event what it should have.
     pub fn refused(&mut self, place: Place) -> Result<Moves, NotOpen> {
-        self.open.get(&place).filter(|open| open.until.is_some()).ok_or(NotOpen(place))?;
+        self.find(place)?;
         let mut moves = Moves::default();
         self.again(place, &mut moves);
         Ok(moves)
@@ -182,7 +197,7 @@ impl Durable {
 
     /// The time of some may be up.
     pub fn tick(&mut self, now: Time) -> Moves {
-        let late = |open: &Open| open.until.is_some_and(|until| until <= now);
+        let late = |open: &Open| matches!(open.stage, Stage::Handed(until) if until <= now);
         let late: Vec<Place> = self.open.iter().filter(|(_, open)| late(open)).map(|(place, _)| *place).collect();
         let mut moves = Moves::default();
         late.into_iter().for_each(|place| self.again(place, &mut moves));
@@ -191,7 +206,11 @@ impl Durable {
 
     /// When the time of one is up.
     pub fn due(&self) -> Option<Time> {
-        self.open.values().filter_map(|open| open.until).min()
+        let until = |open: &Open| match open.stage {
+            Stage::Handed(until) => Some(until),
+            Stage::Coming | Stage::Buried => None,
+        };
+        self.open.values().filter_map(until).min()
     }
 
     /// A dead letter was published: its event is done with.
@@ -207,10 +226,14 @@ impl Durable {
     }
 
     fn take(&mut self, place: Place) -> Result<(), NotOpen> {
-        // What is being buried is no longer the subscriber's.
-        self.open.get(&place).filter(|open| open.until.is_some()).ok_or(NotOpen(place))?;
+        self.find(place)?;
         self.open.remove(&place);
         Ok(())
+    }
+
+    fn find(&self, place: Place) -> Result<(), NotOpen> {
+        let found = self.open.get(&place).filter(|open| open.stage != Stage::Buried);
+        found.map(|_| ()).ok_or(NotOpen(place))
     }
 
     fn again(&mut self, place: Place, moves: &mut Moves) {
@@ -225,7 +248,7 @@ impl Durable {
 
     fn give_up(&mut self, place: Place, moves: &mut Moves) {
         let Some(open) = self.open.get_mut(&place) else { return };
-        open.until = None;
+        open.stage = Stage::Buried;
         let event = open.event.clone();
         let times = self.terms.deliveries_max;
         let reason = match dead_letter(&event, &self.terms.name) {
@@ -242,6 +265,13 @@ impl Durable {
         };
         moves.tell.push(Told { kind: NoticeKind::RetryLimitExceeded, event, reason });
     }
+}
+
+/// Whether an event is for a durable subscriber with this filter. Dead letters are only for who names such topics: one
+/// that wants everything would get what it gave up again.
+pub fn wants(filter: &Filter, event: &Arrived) -> bool {
+    let names_letters = |pattern: &TopicPattern| pattern.as_str().ends_with(topics::DEAD_LETTERS);
+    filter.wants(event) && (!topics::are_dead_letters(&event.topic) || filter.wanted.topics.iter().any(names_letters))
 }
 
 /// An event as a dead letter of a subscriber; `None` where its topic has none.
@@ -280,9 +310,9 @@ mod tests {
     #[test]
     fn what_is_acknowledged_is_done_with_once() {
         let mut durable = Durable::new(terms());
-        let moves = durable.delivered(at(0), event(1), 1);
+        let moves = durable.delivered(event(1), 1);
         assert_eq!((moves.give.len(), moves.give[0].redelivery, moves.tell.len()), (1, 0, 0));
-        assert!(is_nothing(&durable.handed(Place(1))));
+        assert!(is_nothing(&durable.handed(at(0), Place(1))));
         assert_eq!(durable.acknowledged(Place(1)).unwrap().acknowledge, [Place(1)]);
         assert_eq!(durable.acknowledged(Place(1)).unwrap_err(), NotOpen(Place(1)));
     }
@@ -291,16 +321,25 @@ mod tests {
     fn what_is_not_wanted_is_done_with_at_once() {
         let mut terms = terms();
         terms.filter.wanted.topics = vec![pattern("other")];
-        let moves = Durable::new(terms).delivered(at(0), event(1), 1);
+        let moves = Durable::new(terms).delivered(event(1), 1);
         assert_eq!((moves.acknowledge.as_slice(), moves.give.len()), ([Place(1)].as_slice(), 0));
+    }
+
+    #[test]
+    fn dead_letters_are_for_those_who_name_their_topics() {
+        let letter = || Arc::new(arrived("t.dlq", 1));
+        assert_eq!(Durable::new(terms()).delivered(letter(), 1).acknowledge, [Place(1)]);
+        let mut terms = terms();
+        terms.filter.wanted.topics = vec![pattern("*.dlq")];
+        assert_eq!(Durable::new(terms).delivered(letter(), 1).give.len(), 1);
     }
 
     #[test]
     fn where_handing_over_is_enough_it_is_acknowledged_then() {
         let mut durable = Durable::new(Terms { acknowledging: Acknowledging::Handed, ..terms() });
-        assert_eq!(durable.delivered(at(0), event(1), 1).acknowledge, []);
-        assert_eq!(durable.handed(Place(1)).acknowledge, [Place(1)]);
-        assert!(is_nothing(&durable.handed(Place(1))) && durable.open() == 0);
+        assert_eq!(durable.delivered(event(1), 1).acknowledge, []);
+        assert_eq!(durable.handed(at(0), Place(1)).acknowledge, [Place(1)]);
+        assert!(is_nothing(&durable.handed(at(0), Place(1))) && durable.open() == 0);
     }
 
     #[test]
@@ -314,14 +353,16 @@ mod tests {
     #[test]
     fn what_is_not_answered_comes_again_and_is_a_dead_letter_in_the_end() {
         let mut durable = Durable::new(terms());
-        durable.delivered(at(0), event(1), 1);
+        durable.delivered(event(1), 1);
+        assert_eq!(durable.due(), None, "its time begins when it is handed over");
+        durable.handed(at(0), Place(1));
         assert_eq!(durable.due(), Some(at(30)));
         assert!(is_nothing(&durable.tick(at(29))));
         assert_eq!(durable.tick(at(30)).retry, [(Place(1), Duration::from_millis(100))]);
-        let moves = durable.delivered(at(31), event(1), 2);
+        let moves = durable.delivered(event(1), 2);
         assert_eq!((moves.tell[0].kind, moves.give[0].redelivery), (NoticeKind::Retry, 1));
         assert_eq!(durable.refused(Place(1)).unwrap().retry, [(Place(1), Duration::from_millis(200))]);
-        durable.delivered(at(32), event(1), 3);
+        durable.delivered(event(1), 3);
         let moves = durable.refused(Place(1)).unwrap();
         assert_eq!((moves.bury[0].1.topic.as_str(), &moves.bury[0].1.text), ("t.dlq", &event(1).text));
         assert_eq!((moves.tell[0].kind, moves.acknowledge.len()), (NoticeKind::RetryLimitExceeded, 0));
@@ -333,17 +374,19 @@ mod tests {
     #[test]
     fn a_dead_letter_that_cannot_be_published_is_tried_again() {
         let mut durable = Durable::new(terms());
-        let first = durable.delivered(at(0), event(1), 4);
+        let first = durable.delivered(event(1), 4);
         assert_eq!((first.bury.len(), first.give.len()), (1, 0));
         assert_eq!(durable.not_buried(Place(1)).retry.len(), 1);
-        let second = durable.delivered(at(1), event(1), 5);
+        let second = durable.delivered(event(1), 5);
         assert_eq!(second.bury[0].1.id, first.bury[0].1.id, "it is the same letter");
     }
 
     #[test]
     fn a_dead_letter_has_no_dead_letter() {
-        let mut durable = Durable::new(terms());
-        let moves = durable.delivered(at(0), Arc::new(arrived("t.dlq", 1)), 4);
+        let mut terms = terms();
+        terms.filter.wanted.topics = vec![pattern("t.dlq")];
+        let mut durable = Durable::new(terms);
+        let moves = durable.delivered(Arc::new(arrived("t.dlq", 1)), 4);
         assert_eq!((moves.bury.len(), moves.acknowledge.len(), durable.open()), (0, 1, 0));
         assert!(moves.tell[0].reason.contains("has no topic for dead letters"));
     }
@@ -361,10 +404,11 @@ mod tests {
             for answer in answers.into_iter().chain(std::iter::repeat_n(0, 100)) {
                 now += 1;
                 let Some((place, number)) = coming.pop_front() else { break };
-                let mut all = vec![durable.delivered(at(now), event(place), number)];
+                let mut all = vec![durable.delivered(event(place), number)];
                 for next in std::mem::take(&mut all[0].give) {
                     prop_assert_eq!(next.redelivery + 1, number);
                     *given.entry(place).or_default() += 1;
+                    all.push(durable.handed(at(now), Place(place)));
                     all.push(match answer {
                         0 => durable.acknowledged(Place(place)).unwrap(),
                         1 => durable.refused(Place(place)).unwrap(),

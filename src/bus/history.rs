@@ -196,8 +196,7 @@ impl History {
         if replay == Replay::None {
             return Ok(VecDeque::new());
         }
-        let topics: Vec<TopicName> = self.topics.keys().filter(|name| reads(name)).cloned().collect();
-        topics.iter().for_each(|name| self.trim(now, name));
+        self.covers(now, replay, reads)?;
         let fits = |event: &Arc<Arrived>| reads(&event.topic) && takes(event);
         let behind = |place: Place| self.events.range(Place(place.0 + 1)..).map(|(_, event)| event);
         match replay {
@@ -209,21 +208,24 @@ impl History {
                 last.make_contiguous().reverse();
                 Ok(last)
             }
-            Replay::Behind(place) => {
-                // Before the first is what is kept, as it is of every kind.
-                let gone = self.marks(&topics).filter(|_| place > Place(0)).any(|mark| mark.place > place);
-                if gone {
-                    return Err(self.gone(&topics, reads));
-                }
-                Ok(behind(place).filter(|event| fits(event)).cloned().collect())
-            }
+            Replay::Behind(place) => Ok(behind(place).filter(|event| fits(event)).cloned().collect()),
             Replay::Since(instant) => {
-                if self.marks(&topics).any(|mark| mark.at >= instant) {
-                    return Err(self.gone(&topics, reads));
-                }
                 Ok(self.events.values().filter(|event| event.at >= instant && fits(event)).cloned().collect())
             }
         }
+    }
+
+    /// Whether all of what is wanted of these topics is kept here, as far as it ever was kept.
+    pub fn covers(&mut self, now: Time, replay: Replay, reads: impl Fn(&TopicName) -> bool) -> Result<(), Gone> {
+        let topics: Vec<TopicName> = self.topics.keys().filter(|name| reads(name)).cloned().collect();
+        topics.iter().for_each(|name| self.trim(now, name));
+        let is_gone = match replay {
+            // Before the first is what is kept, as it is of every kind.
+            Replay::Behind(place) => place > Place(0) && self.marks(&topics).any(|mark| mark.place > place),
+            Replay::Since(instant) => self.marks(&topics).any(|mark| mark.at >= instant),
+            Replay::None | Replay::Last(_) | Replay::All => false,
+        };
+        if is_gone { Err(self.gone(&topics, reads)) } else { Ok(()) }
     }
 
     fn marks<'a>(&'a self, topics: &'a [TopicName]) -> impl Iterator<Item = Mark> + 'a {

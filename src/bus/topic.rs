@@ -43,18 +43,22 @@ impl Rules {
         Rules::undefined(bus, &TopicTerms::default())
     }
 
-    fn undefined(bus: &BusTerms, topic: &TopicTerms) -> Self {
+    /// How much is kept of a topic of this bus of which this is said.
+    pub fn bounds_of(bus: &BusTerms, topic: &TopicTerms) -> Bounds {
         let seconds = topic.history_seconds.unwrap_or(bus.policy.history_seconds);
-        let bounds = Bounds {
+        Bounds {
             events: topic.history_events.unwrap_or(bus.policy.history_events) as usize,
             age: Duration::from_secs(u64::from(seconds)),
             ..Bounds::default()
-        };
+        }
+    }
+
+    fn undefined(bus: &BusTerms, topic: &TopicTerms) -> Self {
         Rules {
             demand: None,
             mode: topic.mode.unwrap_or(bus.schema_mode),
             trusted_only: topic.trusted_only.unwrap_or(bus.trusted_only),
-            bounds,
+            bounds: Rules::bounds_of(bus, topic),
         }
     }
 

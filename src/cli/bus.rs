@@ -39,6 +39,8 @@ enum Command {
     Stop(Named),
     /// Forget a bus that stands still, with all that is kept of it
     Delete(Named),
+    /// Forget one who listens by name, with all that waits for it
+    DeleteSubscriber(DeleteSubscriber),
     /// List the buses; the same as "onex inspect buses"
     List(List),
 }
@@ -75,6 +77,15 @@ struct Create {
     /// How long they are kept at most; 600 seconds without it.
     #[arg(long, value_name = "N")]
     history_seconds: Option<u32>,
+    /// How often an event is given to a durable subscriber that does not acknowledge it; 5 times without it.
+    #[arg(long, value_name = "N")]
+    max_deliveries: Option<u32>,
+    /// How many milliseconds pass before the second time; 1000 without it.
+    #[arg(long, value_name = "N")]
+    retry_backoff_ms: Option<u32>,
+    /// What there is to say besides, as a JSON object; of JETSTREAM, credentials and tlsCa name files.
+    #[arg(long, value_name = "JSON", value_parser = object)]
+    metadata: Option<Value>,
     /// Do not start it yet.
     #[arg(long)]
     stopped: bool,
@@ -96,6 +107,18 @@ struct Named {
     /// How to show the bus.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+#[derive(Debug, clap::Args)]
+struct DeleteSubscriber {
+    /// The bus, by name or id.
+    #[arg(value_name = "BUS")]
+    bus: String,
+    /// The name that it listens by.
+    #[arg(value_name = "NAME")]
+    name: String,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -177,6 +200,7 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Error> {
         Command::Start(args) => turn(args, "startBus").await,
         Command::Stop(args) => turn(args, "stopBus").await,
         Command::Delete(args) => delete(args).await,
+        Command::DeleteSubscriber(args) => delete_subscriber(args).await,
         Command::List(args) => inspect::show(args.common, args.which.listing()).await,
     }
 }
@@ -193,6 +217,9 @@ async fn create(args: Create) -> Result<ExitCode, Error> {
         "overflow": args.overflow,
         "historyEvents": args.history_events,
         "historySeconds": args.history_seconds,
+        "maxDeliveries": args.max_deliveries,
+        "retryBackoffMs": args.retry_backoff_ms,
+        "metadata": args.metadata,
         "start": args.stopped.then_some(false),
     }));
     let document = format!("mutation($input: CreateBusInput!) {{ createBus(input: $input) {{ {FIELDS} }} }}");
@@ -211,6 +238,22 @@ async fn delete(args: Named) -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     }
     show(&bus, args.format)
+}
+
+async fn delete_subscriber(args: DeleteSubscriber) -> Result<ExitCode, Error> {
+    let document = "mutation($input: SubscriberRefInput!) { deleteSubscriber(input: $input) { name } }";
+    let input = json!({"bus": args.bus, "name": args.name});
+    let _: Value = args.server.client()?.query(document, json!({ "input": input })).await?;
+    output::note(&format!("{} is no longer a subscriber of {}", args.name, args.bus));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn object(text: &str) -> Result<Value, String> {
+    match serde_json::from_str(text) {
+        Ok(object @ Value::Object(_)) => Ok(object),
+        Ok(_) => Err("is no JSON object".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Asks for a mutation that takes nothing but a bus.
@@ -271,7 +314,7 @@ fn table(buses: &[Value]) -> Table {
 }
 
 /// How much is published now.
-fn rate(bus: &Value) -> String {
+pub(super) fn rate(bus: &Value) -> String {
     let rate = bus.pointer("/metrics/messagesPerSecond").and_then(Value::as_f64);
     rate.map_or_else(|| NOTHING.to_owned(), |rate| format!("{rate:.1}/s"))
 }

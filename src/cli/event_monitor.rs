@@ -1,7 +1,8 @@
 //! `onex event-monitor`: the events of a bus as they travel.
 //!
 //! A bus gives events from a place in its order on. This command begins where it is told to, and after a lost
-//! connection asks for what came behind the last event it showed. What is lost nevertheless is said.
+//! connection asks for what came behind the last event it showed. What is lost nevertheless is said. By a name, the bus
+//! remembers how far it is: each event is acknowledged once it was shown.
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -24,13 +25,14 @@ use super::server::ServerArgs;
 use super::value::{NOTHING, given, text, time};
 
 const SUBSCRIPTION: &str = "subscription(
-    $bus: String!, $topics: [String!], $where: BusEventFilter, $replay: ReplayInput
+    $bus: String!, $topics: [String!], $where: BusEventFilter, $replay: ReplayInput, $durable: String
 ) {
-    busEvents(bus: $bus, topics: $topics, where: $where, replay: $replay) {
+    busEvents(bus: $bus, topics: $topics, where: $where, replay: $replay, durable: $durable) {
         bus topic sequence missed redelivery misfit
         event { eventId nodeId eventType timestamp correlationId tags metadata }
     }
 }";
+const ACKNOWLEDGE: &str = "mutation($input: AckEventInput!) { ackEvent(input: $input) { notOpen } }";
 const NODE: &str = "query($by: NodeBy!) { node(by: $by) { name } }";
 
 const BACKOFF_MIN: Duration = Duration::from_millis(500);
@@ -64,6 +66,10 @@ pub struct Args {
     /// What of the past to show first: last:N, since:INSTANT, behind:PLACE or all; nothing without it.
     #[arg(long, value_name = "WHAT", value_parser = Replay::read)]
     replay: Option<Replay>,
+    /// Listen by a name: what was not shown under it comes again, whenever this command is run. With --replay it
+    /// begins there, the first time.
+    #[arg(long, value_name = "NAME")]
+    durable: Option<String>,
     /// End after so many events.
     #[arg(long, value_name = "N")]
     count: Option<NonZeroU64>,
@@ -163,6 +169,8 @@ struct Monitor {
     format: TextFormat,
     /// What is asked for first: what was typed, and the last place once an event was shown.
     replay: Value,
+    /// The name that it listens by.
+    durable: Option<String>,
     count: Option<NonZeroU64>,
     shown: u64,
     connected: bool,
@@ -192,6 +200,7 @@ impl Monitor {
             filter,
             format: args.format,
             replay: args.replay.map_or(Value::Null, Replay::input),
+            durable: args.durable,
             count: args.count,
             shown: 0,
             connected: false,
@@ -205,19 +214,33 @@ impl Monitor {
         if self.tried && self.stands_still().await? {
             return Ok(End::Stopped);
         }
-        let variables =
-            given(json!({"bus": self.bus, "topics": self.topics, "where": self.filter, "replay": self.replay}));
+        let topics = (!self.topics.is_empty()).then_some(&self.topics);
+        let filter = self.filter.as_object().filter(|filter| !filter.is_empty());
+        let variables = given(json!({
+            "bus": self.bus, "topics": topics, "where": filter, "replay": self.replay, "durable": self.durable,
+        }));
         let mut events = self.client.subscribe::<Value>(SUBSCRIPTION, variables).await?;
         if std::mem::replace(&mut self.connected, true) {
             output::note("connected again");
         }
         while let Some(event) = events.next().await {
-            self.show(&event?["busEvents"].take()).await?;
+            let event = event?["busEvents"].take();
+            self.show(&event).await?;
+            self.acknowledge(&event).await?;
             if self.count.is_some_and(|count| self.shown >= count.get()) {
                 return Ok(End::Counted);
             }
         }
         Ok(End::Stopped)
+    }
+
+    /// Says that an event was shown, where the bus remembers that.
+    async fn acknowledge(&self, event: &Value) -> Result<(), Error> {
+        if let Some(name) = &self.durable {
+            let input = json!({"bus": self.bus, "subscriber": name, "sequences": [event["sequence"]]});
+            let _: Value = self.client.query(ACKNOWLEDGE, json!({ "input": input })).await?;
+        }
+        Ok(())
     }
 
     async fn stands_still(&self) -> Result<bool, Error> {
@@ -252,6 +275,7 @@ impl Monitor {
     fn ahead(&self) -> String {
         match self.replay["sinceSequence"].as_u64() {
             Some(place) => format!("to go on after event {place}"),
+            None if self.durable.is_some() => "to go on with what was not shown".to_owned(),
             None if self.replay.is_null() => "to go on with what is published from then on".to_owned(),
             None => "to ask for the same once more".to_owned(),
         }
@@ -266,7 +290,9 @@ impl Monitor {
             }
         }
         self.shown += 1;
-        if let Some(place) = event["sequence"].as_u64() {
+        if self.durable.is_none()
+            && let Some(place) = event["sequence"].as_u64()
+        {
             self.replay = Replay::Behind(place).input();
         }
         Ok(())

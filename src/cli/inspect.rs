@@ -20,7 +20,7 @@ use super::tools;
 use super::value::{joined, list, text, texts, texts_of, time};
 
 /// What is asked of a bus to know who listens on it.
-const SUBSCRIBERS: &str = "subscribers { id name node { id name } topics durability queued dropped connected }";
+const SUBSCRIBERS: &str = "subscribers { id name node { id name } topics durability queued lag dropped connected }";
 /// The largest page that a registry gives.
 const PAGE_MAX: usize = 200;
 
@@ -71,10 +71,13 @@ enum What {
         #[arg(long, value_name = "WORDS")]
         search: Option<String>,
     },
-    /// List the topics, with who publishes and who subscribes.
+    /// List the topics, with who publishes and who subscribes; with a bus, those that are on it.
     Topics {
         #[command(flatten)]
         common: Common,
+        /// The topics of this bus, with what travels on them.
+        #[arg(long, value_name = "NAME|ID")]
+        bus: Option<String>,
         /// Only topics that match: * is one segment, > the rest.
         #[arg(long)]
         pattern: Option<String>,
@@ -188,7 +191,10 @@ impl What {
                 (common, listing)
             }
             Self::Contracts { common, search } => (common, contracts(filter([("search", search)]))),
-            Self::Topics { common, pattern } => (common, topics(filter([("pattern", pattern)]))),
+            Self::Topics { common, pattern, bus: None } => (common, topics(filter([("pattern", pattern)]))),
+            Self::Topics { common, pattern, bus } => {
+                (common, topics_of_bus(filter([("pattern", pattern), ("bus", bus)])))
+            }
             Self::Buses { common, which } => (common, which.listing()),
             Self::Subscribers { common, bus } => return show_subscribers(common, &bus).await,
             Self::Ports(args) => args.split().await?,
@@ -312,18 +318,42 @@ fn topics(filter: Value) -> Listing {
     }
 }
 
+fn topics_of_bus(filter: Value) -> Listing {
+    Listing {
+        field: "topics",
+        filter_type: "TopicFilter",
+        selection: "name schemaHash metrics { published delivered dropped invalid retried bytes subscriberCount \
+                    messagesPerSecond p50LatencyMs p99LatencyMs }",
+        filter,
+        keep: None,
+        none: "nothing was published on this bus since it was started: \"onex publish\" does",
+        table: |topics| {
+            let mut table =
+                Table::new(&["NAME", "SUBSCRIBERS", "PUBLISHED", "RATE", "DELIVERED", "DROPPED", "INVALID", "SCHEMA"]);
+            for topic in topics {
+                let [subscribers, published, delivered, dropped, invalid] =
+                    ["subscriberCount", "published", "delivered", "dropped", "invalid"]
+                        .map(|name| text(topic, &format!("/metrics/{name}")));
+                let [name, schema] = ["/name", "/schemaHash"].map(|at| text(topic, at));
+                table.row([name, subscribers, published, bus::rate(topic), delivered, dropped, invalid, schema]);
+            }
+            table
+        },
+    }
+}
+
 fn subscribers(subscribers: &[Value]) -> Table {
-    let mut table = Table::new(&["NAME", "NODE", "TOPICS", "DURABILITY", "CONNECTED", "QUEUED", "DROPPED", "ID"]);
+    let mut table = Table::new(&["NAME", "NODE", "TOPICS", "DURABILITY", "CONNECTED", "LAG", "DROPPED", "ID"]);
     for subscriber in subscribers {
         let topics = match texts(subscriber, "/topics") {
             // Without patterns it reads all, as with this one.
             none if none.is_empty() => ">".to_owned(),
             some => joined(&some),
         };
-        let [name, node, durability, connected, queued, dropped, id] =
-            ["/name", "/node/name", "/durability", "/connected", "/queued", "/dropped", "/id"]
+        let [name, node, durability, connected, lag, dropped, id] =
+            ["/name", "/node/name", "/durability", "/connected", "/lag", "/dropped", "/id"]
                 .map(|at| text(subscriber, at));
-        table.row([name, node, topics, durability, connected, queued, dropped, id]);
+        table.row([name, node, topics, durability, connected, lag, dropped, id]);
     }
     table
 }

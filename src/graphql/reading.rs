@@ -15,8 +15,8 @@ use super::types::lease::{self, PortFilter, PortLease, PortPool};
 use super::types::node::{self, Node, NodeBy, NodeFilter, NodeOrder};
 use super::types::registry::Registry;
 use super::types::tool::{self, Tool, ToolFilter};
-use super::types::topic::{Topic, TopicFilter};
-use crate::access::Resource;
+use super::types::topic::{self, Topic, TopicFilter};
+use crate::access::{Action, Kind, Resource};
 use crate::model::{HostName, InvocationId, LeaseId, RequesterId, TopicName};
 use crate::registry::graph;
 use async_graphql::{Context, Object, Result};
@@ -208,7 +208,7 @@ impl Reading {
         bus::list(&self.view(ctx)?, filter.unwrap_or_default(), &args)
     }
 
-    /// Topics that contracts name, by name.
+    /// Topics that contracts name, or those of a bus, by name.
     async fn topics(
         &self,
         ctx: &Context<'_>,
@@ -220,7 +220,11 @@ impl Reading {
     ) -> Result<Straight<Connection<Topic>>> {
         let view = self.view(ctx)?;
         let page: Page<TopicName> = PageArgs { first, after, last, before }.page()?;
-        let pattern = filter.unwrap_or_default().read()?;
+        let filter = filter.unwrap_or_default();
+        let pattern = filter.read()?;
+        if let Some(bus) = &filter.bus {
+            return Ok(Straight(topic::list_of_bus(ctx, &view, bus, pattern.as_ref(), &page)?));
+        }
         let (of_count, of_pattern) = (view.clone(), pattern.clone());
         let total = total(move || match &of_pattern {
             None => of_count.topics.len(),
@@ -229,8 +233,7 @@ impl Reading {
         let Some(bounds) = page.bounds() else { return Ok(Straight(page.take(std::iter::empty(), total))) };
         let topics = view.topics.range(bounds);
         let topics = topics.filter(|(name, _)| pattern.as_ref().is_none_or(|pattern| pattern.matches(name)));
-        let topics = topics
-            .map(|(name, uses)| (name.clone(), Topic { view: view.clone(), name: name.clone(), uses: uses.clone() }));
+        let topics = topics.map(|(name, uses)| (name.clone(), Topic::declared(&view, name, uses)));
         Ok(Straight(page.take(topics, total)))
     }
 
@@ -243,8 +246,27 @@ impl Reading {
         direction: GraphDirection,
         #[graphql(desc = "How many steps to go from the root, 0 or more; as far as it goes when absent.")]
         depth: Option<i32>,
+        #[graphql(
+            desc = "Add what was seen besides: who published what whom read, on buses since they were started, as \
+                          far as it is known which node somebody is. GraphEdge.origin tells the two apart.",
+            default
+        )]
+        observed: bool,
     ) -> Result<Straight<DependencyGraph>> {
         let view = self.view(ctx)?;
+        let observed = match observed {
+            true if self.view.is_some() => {
+                return Err(invalid("observed", "is of now, and cannot be had of an earlier state"));
+            }
+            true => {
+                let (services, caller) = (live(ctx)?, asker(ctx)?);
+                let all = [Kind::Node, Kind::Topic, Kind::Bus];
+                // Who may not see everything is not told who does what with what it may not see.
+                let sees_all = all.into_iter().all(|kind| caller.visitor.may_all(Action::Read, kind));
+                if sees_all { services.buses.observed() } else { graph::Observed::default() }
+            }
+            false => graph::Observed::default(),
+        };
         let depth = match depth.map(u32::try_from) {
             None => None,
             Some(Ok(depth)) => Some(depth),
@@ -253,12 +275,12 @@ impl Reading {
         let graph = match root {
             Some(by) => {
                 let Some(root) = by.find(&view) else { return Err(by.unknown()) };
-                graph::around(&view, &root.node, direction.into(), depth)
+                graph::around(&view, &observed, &root.node, direction.into(), depth)
             }
             None if depth.is_some() => return Err(invalid("depth", "needs a root to count from")),
-            None => graph::whole(&view),
+            None => graph::whole(&view, &observed),
         };
         let graph = graph.map_err(super::error::too_large)?;
-        Ok(Straight(DependencyGraph { view, graph }))
+        Ok(Straight(DependencyGraph { view, graph, observed }))
     }
 }

@@ -289,9 +289,14 @@ pub mod topics {
 
     /// Where dead letters of a topic go; `None` for what is such a topic itself, or whose name is too long for it.
     pub fn dead_letters_of(topic: &TopicName) -> Option<TopicName> {
-        if topic.as_str().ends_with(DEAD_LETTERS) {
+        if are_dead_letters(topic) {
             return None;
         }
         TopicName::try_new(&format!("{topic}{DEAD_LETTERS}")).ok()
+    }
+
+    /// Whether dead letters of another topic are kept on it.
+    pub fn are_dead_letters(topic: &TopicName) -> bool {
+        topic.as_str().ends_with(DEAD_LETTERS)
     }
 }

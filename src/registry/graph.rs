@@ -5,7 +5,7 @@
 //! agents that follow it. Downstream of a node is therefore what may break when it stops.
 
 use super::state::State;
-use crate::model::{DependencyKind, Node, NodeId, ToolName};
+use crate::model::{DependencyKind, Node, NodeId, ToolName, TopicName};
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::DiGraph;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -53,6 +53,48 @@ pub struct Edge {
     pub via: Arc<str>,
 }
 
+/// Who was seen to publish what somebody was seen to read.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    edges: BTreeSet<Edge>,
+    by_publisher: HashMap<NodeId, Vec<Edge>>,
+    by_reader: HashMap<NodeId, Vec<Edge>>,
+}
+
+impl Observed {
+    /// One was seen to publish on a topic that the other was seen to read.
+    pub fn add(&mut self, publisher: NodeId, reader: NodeId, topic: &TopicName) {
+        let (from, to) = (Vertex::Node(publisher), Vertex::Node(reader));
+        let edge = Edge { from, to, kind: EdgeKind::Topic, via: topic.as_str().into() };
+        if self.edges.insert(edge.clone()) {
+            self.by_publisher.entry(publisher).or_default().push(edge.clone());
+            self.by_reader.entry(reader).or_default().push(edge);
+        }
+    }
+
+    /// Whether this was seen.
+    pub fn has(&self, edge: &Edge) -> bool {
+        self.edges.contains(edge)
+    }
+
+    fn towards(&self, node: NodeId) -> impl Iterator<Item = Edge> + '_ {
+        self.by_reader.get(&node).into_iter().flatten().cloned()
+    }
+
+    fn out_of(&self, node: NodeId) -> impl Iterator<Item = Edge> + '_ {
+        self.by_publisher.get(&node).into_iter().flatten().cloned()
+    }
+}
+
+/// Whether contracts say this of an edge that is in the graph.
+pub fn declares(state: &State, edge: &Edge) -> bool {
+    let (EdgeKind::Topic, Vertex::Node(from), Vertex::Node(to)) = (edge.kind, &edge.from, &edge.to) else {
+        return true;
+    };
+    let uses = TopicName::try_new(&edge.via).ok().and_then(|topic| state.topics.get(&topic));
+    uses.is_some_and(|uses| uses.publishers.contains(from) && uses.subscribers.contains(to))
+}
+
 /// Which way to walk from a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -83,8 +125,8 @@ pub struct Graph {
 )]
 pub struct TooLarge;
 
-/// The whole graph: every node, and every name that one depends on.
-pub fn whole(state: &State) -> Result<Graph, TooLarge> {
+/// The whole graph: every node, every name that one depends on, and what was seen besides.
+pub fn whole(state: &State, observed: &Observed) -> Result<Graph, TooLarge> {
     let mut graph = Graph::default();
     if state.nodes.len() > VERTICES_MAX {
         return Err(TooLarge);
@@ -98,25 +140,46 @@ pub fn whole(state: &State) -> Result<Graph, TooLarge> {
         }
         graph.bounded()?;
     }
+    for edge in &observed.edges {
+        graph.vertices.insert(edge.from.clone(), 0);
+        graph.vertices.insert(edge.to.clone(), 0);
+        graph.edges.insert(edge.clone());
+    }
+    graph.bounded()?;
     graph.cycles = cycles(&graph.edges);
     Ok(graph)
 }
 
 /// The part of the graph around a node, up to so many steps away; `None`: as far as it goes.
-pub fn around(state: &State, root: &Node, direction: Direction, depth: Option<u32>) -> Result<Graph, TooLarge> {
-    let mut graph = reach(state, root, direction, depth)?;
+pub fn around(
+    state: &State,
+    observed: &Observed,
+    root: &Node,
+    direction: Direction,
+    depth: Option<u32>,
+) -> Result<Graph, TooLarge> {
+    let mut graph = reach(state, observed, root, direction, depth)?;
     graph.cycles = cycles(&graph.edges);
     Ok(graph)
 }
 
-fn reach(state: &State, root: &Node, direction: Direction, depth: Option<u32>) -> Result<Graph, TooLarge> {
+fn reach(
+    state: &State,
+    observed: &Observed,
+    root: &Node,
+    direction: Direction,
+    depth: Option<u32>,
+) -> Result<Graph, TooLarge> {
     let mut graph = Graph::default();
     graph.vertices.insert(Vertex::Node(root.id), 0);
     if direction != Direction::Downstream {
-        walk(state, root.id, depth, &mut graph, upstream_edges, |edge| &edge.from)?;
+        let edges_of = |node: &Node| upstream_edges(state, node).into_iter().chain(observed.towards(node.id)).collect();
+        walk(state, root.id, depth, &mut graph, edges_of, |edge| &edge.from)?;
     }
     if direction != Direction::Upstream {
-        walk(state, root.id, depth, &mut graph, downstream_edges, |edge| &edge.to)?;
+        let edges_of =
+            |node: &Node| downstream_edges(state, node).into_iter().chain(observed.out_of(node.id)).collect();
+        walk(state, root.id, depth, &mut graph, edges_of, |edge| &edge.to)?;
     }
     Ok(graph)
 }
@@ -128,7 +191,7 @@ pub fn neighbours(
     direction: Direction,
     depth: Option<u32>,
 ) -> Result<Vec<Arc<Node>>, TooLarge> {
-    let graph = reach(state, root, direction, depth)?;
+    let graph = reach(state, &Observed::default(), root, direction, depth)?;
     let mut found: Vec<(u32, &Arc<Node>)> = graph
         .vertices
         .iter()
@@ -146,7 +209,7 @@ fn walk(
     root: NodeId,
     depth: Option<u32>,
     graph: &mut Graph,
-    edges_of: fn(&State, &Node) -> Vec<Edge>,
+    edges_of: impl Fn(&Node) -> Vec<Edge>,
     far_end: fn(&Edge) -> &Vertex,
 ) -> Result<(), TooLarge> {
     let mut distances: HashMap<Vertex, u32> = HashMap::from([(Vertex::Node(root), 0)]);
@@ -157,7 +220,7 @@ fn walk(
             continue;
         }
         let Some(node) = state.node(id) else { continue };
-        for edge in edges_of(state, node) {
+        for edge in edges_of(node) {
             let far = far_end(&edge).clone();
             if !distances.contains_key(&far) {
                 distances.insert(far.clone(), distance + 1);

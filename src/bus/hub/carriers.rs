@@ -4,7 +4,8 @@ use super::Error;
 #[cfg(any(feature = "jetstream", feature = "redis"))]
 use crate::bus::kind::Retention;
 use crate::bus::kind::{Carrier, Failure, Heard, local};
-use crate::model::{Bus, BusKind, BusTerms};
+use crate::bus::topic::Rules;
+use crate::model::{Bus, BusKind, BusTerms, TopicName, TopicTerms};
 use crate::registry::engine::Clock;
 use std::path::Path;
 use std::sync::Arc;
@@ -39,9 +40,13 @@ fn left_out(kind: &str, feature: &str) -> Error {
     Error::Unusable { what: "kind", reason }
 }
 
+/// Topics of which something is said.
+pub(super) type Topics = Vec<(TopicName, Arc<TopicTerms>)>;
+
 /// Opens what carries a bus.
 pub(super) async fn open(
     bus: &Bus,
+    topics: Topics,
     directory: &Path,
     told: Sender<Heard>,
     clock: Arc<dyn Clock>,
@@ -52,7 +57,7 @@ pub(super) async fn open(
         failure => Error::Unusable { what: "the bus", reason: failure.to_string() },
     };
     match bus.terms.kind {
-        BusKind::Local => local(bus, directory, told, clock),
+        BusKind::Local => local(bus, topics, directory, told, clock),
         #[cfg(feature = "jetstream")]
         BusKind::Jetstream => {
             use crate::bus::kind::jetstream;
@@ -80,13 +85,24 @@ pub(super) async fn open(
     }
 }
 
-fn local(bus: &Bus, directory: &Path, told: Sender<Heard>, clock: Arc<dyn Clock>) -> Result<Arc<dyn Carrier>, Error> {
+fn local(
+    bus: &Bus,
+    topics: Topics,
+    directory: &Path,
+    told: Sender<Heard>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Carrier>, Error> {
     let unusable = |reason: String| Error::Unusable { what: "the bus's file", reason };
     std::fs::create_dir_all(directory).map_err(|error| unusable(error.to_string()))?;
     let policy = bus.terms.policy;
     let age = Duration::from_secs(u64::from(policy.history_seconds));
     let mut options = local::Options::new(directory.join(format!("{}.db", bus.id)));
     options.kept = local::Kept { events: u64::from(policy.history_events), age };
+    let kept = |terms: &TopicTerms| {
+        let bounds = Rules::bounds_of(&bus.terms, terms);
+        local::Kept { events: bounds.events as u64, age: bounds.age }
+    };
+    options.topics = topics.into_iter().map(|(topic, terms)| (topic, kept(&terms))).collect();
     let opened = local::open(options, told, Arc::new(move || clock.now()));
     Ok(Arc::new(opened.map_err(|error| unusable(error.to_string()))?))
 }

@@ -5,21 +5,27 @@
 //! here is kept: after a restart, buses that ran are started again.
 
 mod carriers;
+mod durable;
 mod listening;
+mod past;
 mod running;
 
 pub use carriers::check;
+pub use durable::{ListeningByName, Named, Shown};
 pub use listening::Listening;
+pub use past::{Failed, FromPast};
 
 use super::envelope::{self, Event};
-use super::kind::{Outgoing, Place};
+use super::kind::{Facts, Outgoing, Place};
 use super::router::{Attaching, Refused, SubscriberView, TopicView};
 use super::schema::{Misfit, Unusable};
+use super::topic::Rules;
 use super::{Measured, Verdict};
 use crate::model::{Actor, Bus, BusId, BusStatus, Time, TopicName, TopicTerms};
 use crate::registry::command::{Command, Request, TurnBus};
 use crate::registry::decide::Answer;
 use crate::registry::engine::{self, Clock, Handle};
+use crate::registry::graph::Observed;
 use crate::registry::refusal::Refusal;
 use crate::registry::view::Views;
 use running::Running;
@@ -34,6 +40,8 @@ use tokio::time::timeout;
 const BLOCKED_WAIT: Duration = Duration::from_secs(10);
 /// How long it is waited until what was published has come back, which says for how many it was.
 const ROUTED_WAIT: Duration = Duration::from_secs(2);
+/// How long it is waited for what a carrier tells of itself.
+const FACTS_WAIT: Duration = Duration::from_secs(2);
 /// How long it is waited before a bus whose broker was away at the start is tried again; each time twice as long.
 const TRIED_AGAIN_MIN: Duration = Duration::from_secs(1);
 /// The longest that it is.
@@ -194,7 +202,9 @@ impl Hub {
             return Ok(());
         }
         let (told, heard) = tokio::sync::mpsc::channel(HEARD_MAX);
-        let carrier = carriers::open(&bus, &self.directory, told, self.clock.clone()).await?;
+        let topics = self.views.current();
+        let topics = topics.topics_of(id).map(|(topic, terms)| (topic.clone(), terms.clone())).collect();
+        let carrier = carriers::open(&bus, topics, &self.directory, told, self.clock.clone()).await?;
         let running = Running::begin(self, &bus, carrier).await?;
         self.all().insert(id, running.clone());
         let diagnostics = json!({ "places": running.behind.0 });
@@ -259,11 +269,15 @@ impl Hub {
     }
 
     /// Says something of a topic, where its bus runs and does not know it yet.
-    pub fn define(&self, id: BusId, topic: &TopicName, terms: &TopicTerms) -> Result<(), Unusable> {
-        match self.running(id) {
-            Ok(running) => running.router().define(self.clock.now(), topic, terms),
-            Err(_) => Ok(()),
+    pub async fn define(&self, id: BusId, topic: &TopicName, terms: &TopicTerms) -> Result<(), Unusable> {
+        let Ok(running) = self.running(id) else { return Ok(()) };
+        running.router().define(self.clock.now(), topic, terms)?;
+        let Ok(bus) = self.known(id) else { return Ok(()) };
+        let bounds = Rules::bounds_of(&bus.terms, terms);
+        if let Err(error) = running.carrier.keep(topic.clone(), bounds.events as u64, bounds.age).await {
+            tracing::warn!(bus = running.name.as_str(), topic = topic.as_str(), %error, "a topic is kept as before");
         }
+        Ok(())
     }
 
     /// Publishes an event to a topic, or to that of its type.
@@ -304,6 +318,25 @@ impl Hub {
     /// Those who listen on a bus now.
     pub fn listeners(&self, id: BusId) -> Vec<SubscriberView> {
         self.running(id).map_or_else(|_| Vec::new(), |running| running.router().subscribers(self.clock.now()))
+    }
+
+    /// What is kept of a bus and who is how far, as its carrier last told: asked now, where it answers soon.
+    pub async fn facts(&self, id: BusId) -> Option<Facts> {
+        let running = self.running(id).ok()?;
+        if let Ok(Ok(facts)) = timeout(FACTS_WAIT, running.carrier.facts()).await {
+            running.remember_facts(&facts);
+        }
+        Some(running.latest_facts())
+    }
+
+    /// Who was seen to publish what whom was seen to read, on the buses that run, since they were started.
+    pub fn observed(&self) -> Observed {
+        let mut observed = Observed::default();
+        let running: Vec<Arc<Running>> = self.all().values().cloned().collect();
+        for running in running {
+            running.router().observed(|publisher, reader, topic| observed.add(publisher, reader, topic));
+        }
+        observed
     }
 
     /// The topics that a bus knows of, by name.

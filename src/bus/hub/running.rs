@@ -1,22 +1,27 @@
 //! One bus that runs.
 
-use super::{Error, Hub};
-use crate::bus::kind::{Carrier, Failure, Heard, Place};
+use super::durable::Seats;
+use super::{Error, Hub, past};
+use crate::bus::durable;
+use crate::bus::filter::Filter;
+use crate::bus::kind::{Carrier, Facts, Failure, Heard, Place};
 use crate::bus::notice::Notice;
 use crate::bus::router::{Fate, Router};
-use crate::bus::{Measured, NoticeKind};
+use crate::bus::{Arrived, Measured, NoticeKind};
 use crate::model::{
-    Actor, Bus, BusId, BusName, BusNotice, BusStatus, Change, NodeId, OnexEventId, SubscriberId, TopicName, TrustState,
+    Actor, Bus, BusId, BusName, BusNotice, BusPolicy, BusStatus, Change, DurableSubscriber, NodeId, OnexEventId,
+    SubscriberId, TopicName, TopicTerms, TrustState,
 };
 use crate::registry::command::{Command, Request, TurnBus};
 use crate::registry::engine::{Clock, Handle};
+use crate::registry::state::State;
 use crate::registry::view::Views;
 use serde_json::json;
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
@@ -30,6 +35,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Running {
     id: BusId,
     pub(super) name: BusName,
+    pub(super) policy: BusPolicy,
     pub(super) carrier: Arc<dyn Carrier>,
     /// What was carried before it began.
     pub(super) behind: Place,
@@ -47,6 +53,12 @@ pub(super) struct Running {
     /// Told when there is something to tell the registry.
     noted: Notify,
     task: Mutex<Option<AbortHandle>>,
+    /// Those who listen by name.
+    seats: Mutex<Seats>,
+    /// Whether it has ended, for those who listen by name.
+    ended: watch::Sender<bool>,
+    /// What the carrier last told of itself.
+    facts: Mutex<Facts>,
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -60,16 +72,25 @@ impl Running {
         let name = bus.terms.name.clone();
         let facts = carrier.facts().await;
         let facts = facts.map_err(|failure| Error::Unreachable { name: name.to_string(), reason: failure.to_string() });
-        let behind = facts?.last.unwrap_or_default();
-        let mut router = Router::new(hub.now(), bus.id, bus.terms.clone(), behind);
-        for (topic, terms) in hub.views.current().topics_of(bus.id) {
+        let facts = facts?;
+        let behind = facts.last.unwrap_or_default();
+        let state = hub.views.current();
+        let seconds = |terms: &TopicTerms| terms.history_seconds.unwrap_or_default();
+        let longest = state.topics_of(bus.id).map(|(_, terms)| seconds(terms)).max().unwrap_or_default();
+        let age = Duration::from_secs(u64::from(longest.max(bus.terms.policy.history_seconds)));
+        let recalled = past::recall(&*carrier, hub.now(), age, behind).await;
+        let mut router = Router::new(recalled.before, bus.id, bus.terms.clone(), recalled.behind);
+        for (topic, terms) in state.topics_of(bus.id) {
             let defined = router.define(hub.now(), topic, terms);
             let what = "a topic's schema";
             defined.map_err(|unusable| Error::Unusable { what, reason: format!("{topic}: {unusable}") })?;
         }
+        let trust_of = |node: NodeId| state.node(node).map_or(TrustState::default(), |node| node.trust.state());
+        recalled.events.iter().for_each(|carried| router.remember(hub.now(), carried, trust_of));
         Ok(Arc::new(Running {
             id: bus.id,
             name,
+            policy: bus.terms.policy,
             carrier,
             behind,
             handle: hub.handle.clone(),
@@ -81,11 +102,35 @@ impl Running {
             released: Notify::new(),
             noted: Notify::new(),
             task: Mutex::default(),
+            seats: Mutex::default(),
+            ended: watch::Sender::new(false),
+            facts: Mutex::new(facts),
         }))
     }
 
     pub(super) fn router(&self) -> MutexGuard<'_, Router> {
         held(&self.router)
+    }
+
+    pub(super) fn seats(&self) -> MutexGuard<'_, Seats> {
+        held(&self.seats)
+    }
+
+    /// Turns true when it ends.
+    pub(super) fn ended(&self) -> watch::Receiver<bool> {
+        self.ended.subscribe()
+    }
+
+    pub(super) fn state(&self) -> Arc<State> {
+        self.views.current()
+    }
+
+    pub(super) fn remember_facts(&self, facts: &Facts) {
+        held(&self.facts).clone_from(facts);
+    }
+
+    pub(super) fn latest_facts(&self) -> Facts {
+        held(&self.facts).clone()
     }
 
     pub(super) fn clock(&self) -> &dyn Clock {
@@ -181,7 +226,7 @@ impl Running {
                     && let Some(tell) = held(&self.routed).remove(&arrived.event.id)
                 {
                     // Who asked may have given up.
-                    let _ = tell.send(routed.matched);
+                    let _ = tell.send(routed.matched + self.matched_by_name(arrived));
                 }
                 if routed.must_wait {
                     // What is carried waits as well: a queue that nobody may lose from has its bound only so.
@@ -194,6 +239,14 @@ impl Running {
             Heard::Away { reason } => self.turn(BusStatus::Degraded, Some(reason)).await,
             Heard::Back => self.turn(BusStatus::Running, None).await,
         }
+    }
+
+    /// How many durable subscribers an event is for, whether they are there or not.
+    fn matched_by_name(&self, arrived: &Arrived) -> usize {
+        let wants = |subscriber: &DurableSubscriber| {
+            durable::wants(&Filter { wanted: subscriber.wanted.clone(), trusted_only: false }, arrived)
+        };
+        self.views.current().subscribers_of(self.id).filter(|subscriber| wants(subscriber)).count()
     }
 
     async fn turn(&self, status: BusStatus, reason: Option<String>) {
@@ -230,6 +283,7 @@ impl Running {
             task.abort();
         }
         let (_, notices) = self.router().stop();
+        self.ended.send_replace(true);
         held(&self.wakers).values().for_each(|waker| waker.notify_one());
         self.release();
         let drained = async {

@@ -17,7 +17,7 @@ pub mod redis;
 use crate::model::{SubscriberName, Time, TopicName};
 use back_off::back_off;
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -157,6 +157,11 @@ pub trait Carrier: Send + Sync + 'static {
 
     /// What is kept, and who is how far.
     fn facts(&self) -> BoxFuture<'_, Result<Facts, Failure>>;
+
+    /// Says how much is kept of a topic from now on. Nothing in kinds that bound the whole bus, as brokers do.
+    fn keep(&self, _topic: TopicName, _events: u64, _age: Duration) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(ready(Ok(())))
+    }
 
     /// Lets go, once what was begun is done. What it keeps stays.
     fn close(&self) -> BoxFuture<'_, ()>;

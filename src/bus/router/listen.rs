@@ -4,11 +4,11 @@ use super::Router;
 use super::reader::{Attached, Attaching, End, EndReason, Left, Reader, Refused, SUBSCRIBERS_MAX, Taken};
 use crate::bus::arrived::Arrived;
 use crate::bus::filter::Filter;
-use crate::bus::history::Replay;
+use crate::bus::history::{Gone, Replay};
 use crate::bus::metrics::Metrics;
 use crate::bus::notice::{NoticeKind, Subject};
 use crate::bus::queue::Queue;
-use crate::model::{BusPolicy, SubscriberId, Time};
+use crate::model::{BusPolicy, EventWanted, SubscriberId, Time};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -80,6 +80,12 @@ impl Router {
         }
     }
 
+    /// Whether what of the past is wanted is in memory.
+    pub fn covers(&mut self, now: Time, replay: Replay, wanted: &EventWanted) -> Result<(), Gone> {
+        let filter = Filter { wanted: wanted.clone(), trusted_only: false };
+        self.history.covers(now, replay, |name| filter.reads(name))
+    }
+
     /// What waits for a subscriber, so much of it at most.
     pub fn take(&mut self, now: Time, id: SubscriberId, max: usize) -> Taken {
         let mut taken = Taken::default();
@@ -96,6 +102,7 @@ impl Router {
             self.metrics.delivered(micros);
             if let Some(topic) = self.topics.get_mut(&given.event.topic) {
                 topic.metrics.delivered(micros);
+                reader.node.into_iter().for_each(|node| topic.read_by.note(node));
             }
             taken.given.push(given);
         }

@@ -20,7 +20,7 @@ use super::metrics::{Measured, Metrics};
 use super::notice::{Notice, NoticeKind, Notices, Subject};
 use super::schema::Unusable;
 use super::topic::Verdict;
-use crate::model::{BusId, BusTerms, SubscriberId, Time, TopicName, TopicTerms};
+use crate::model::{BusId, BusTerms, NodeId, SubscriberId, Time, TopicName, TopicTerms};
 use reader::Readers;
 use std::sync::Arc;
 use topics::Topics;
@@ -138,6 +138,11 @@ impl Router {
     /// Its topics, by name.
     pub fn topics(&self, now: Time) -> Vec<TopicView> {
         self.topics.views(now)
+    }
+
+    /// Who was seen to publish what whom was seen to read.
+    pub fn observed(&self, tell: impl FnMut(NodeId, NodeId, &TopicName)) {
+        self.topics.observed(tell);
     }
 
     /// Those who listen.

@@ -3,7 +3,7 @@
 use super::Router;
 use super::reader::EndReason;
 use crate::bus::arrived::Arrived;
-use crate::bus::kind::Carried;
+use crate::bus::kind::{Carried, Place};
 use crate::bus::notice::{NoticeKind, Subject};
 use crate::bus::queue::Pushed;
 use crate::bus::schema::Misfit;
@@ -64,6 +64,37 @@ impl Router {
         admit(self.topics.rules_of(&carried.topic), carried, trust_of)
     }
 
+    /// Keeps an event that was carried before the bus began, for those who want the past; nobody is given it now.
+    pub fn remember(&mut self, now: Time, carried: &Carried, trust_of: impl Fn(NodeId) -> TrustState) {
+        if self.is_stopped || carried.place <= self.last {
+            return;
+        }
+        self.last = carried.place;
+        self.make_room_for(&carried.topic);
+        let rules = self.topics.at(now, &carried.topic, &self.readers).rules.clone();
+        if let Ok(arrived) = admit(&rules, carried, trust_of) {
+            self.history.keep(now, &Arc::new(arrived), rules.bounds);
+        }
+    }
+
+    /// An event was given to a durable subscriber, which is this node.
+    pub fn delivered(&mut self, now: Time, arrived: &Arrived, redelivery: u32, node: Option<NodeId>) {
+        // How long it took says something of the bus the first time only.
+        let micros = (redelivery == 0).then(|| now.micros_since(arrived.at));
+        self.metrics.delivered(micros);
+        if let Some(topic) = self.topics.get_mut(&arrived.topic) {
+            topic.metrics.delivered(micros);
+            node.into_iter().for_each(|node| topic.read_by.note(node));
+        }
+    }
+
+    /// A durable subscriber lost events that a bound of the carrier took, which cannot be counted any more.
+    pub fn lost(&mut self, now: Time, subscriber: SubscriberId, oldest: Place) {
+        self.metrics.dropped();
+        let reason = || format!("what it had not got yet is no longer kept; it goes on at place {}", oldest.0);
+        self.notices.note(now, Subject::new(NoticeKind::Dropped).to(subscriber), 1, reason);
+    }
+
     /// Takes in an event that was carried.
     pub fn publish(&mut self, now: Time, carried: &Carried, trust_of: impl Fn(NodeId) -> TrustState) -> Routed {
         if self.is_stopped {
@@ -86,6 +117,9 @@ impl Router {
                 return Routed::nowhere(Fate::Withheld(withheld));
             }
         };
+        if let Some(topic) = self.topics.get_mut(&arrived.topic) {
+            topic.published_by.note(arrived.event.node);
+        }
         if let Some(misfit) = &arrived.misfit {
             self.invalid(now, misfit);
         }

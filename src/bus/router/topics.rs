@@ -7,8 +7,8 @@ use super::reader::Readers;
 use crate::bus::metrics::{Measured, Metrics};
 use crate::bus::schema::Unusable;
 use crate::bus::topic::Rules;
-use crate::model::{BusTerms, DefinitionHash, Time, TopicName, TopicTerms};
-use std::collections::HashMap;
+use crate::model::{BusTerms, DefinitionHash, NodeId, Time, TopicName, TopicTerms};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The most topics that a bus knows at once; beyond, those of which nothing was said go that were idle for longest.
@@ -37,7 +37,25 @@ pub(super) struct Topic {
     is_defined: bool,
     pub(super) readers: Vec<usize>,
     pub(super) metrics: Metrics,
+    /// Nodes that were seen to publish on it, and to read it.
+    pub(super) published_by: Seen,
+    pub(super) read_by: Seen,
     used_at: Time,
+}
+
+/// Nodes that were seen, so many at most.
+#[derive(Debug, Default)]
+pub(super) struct Seen(HashSet<NodeId>);
+
+impl Seen {
+    /// The most nodes of a topic that are told apart.
+    const MAX: usize = 1_000;
+
+    pub(super) fn note(&mut self, node: NodeId) {
+        if self.0.len() < Seen::MAX {
+            self.0.insert(node);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -77,6 +95,8 @@ impl Topics {
             is_defined: false,
             readers: readers.iter().filter(|(_, one)| one.filter.reads(name)).map(|(slot, _)| slot).collect(),
             metrics: Metrics::default(),
+            published_by: Seen::default(),
+            read_by: Seen::default(),
             used_at: now,
         });
         topic.used_at = now;
@@ -109,6 +129,15 @@ impl Topics {
         (topic.rules, topic.is_defined) = (self.others.clone(), false);
         self.defined -= 1;
         Some(self.others.clone())
+    }
+
+    /// Who was seen to publish what whom was seen to read.
+    pub(super) fn observed(&self, mut tell: impl FnMut(NodeId, NodeId, &TopicName)) {
+        for (name, topic) in &self.known {
+            for publisher in &topic.published_by.0 {
+                topic.read_by.0.iter().for_each(|reader| tell(*publisher, *reader, name));
+            }
+        }
     }
 
     /// Forgets a quarter of those of which nothing was said, those that were idle for longest; says which.

@@ -114,7 +114,7 @@ impl World<'_> {
             }
             let Some((carried, times)) = desk.group.next(self.now) else { return };
             match self.buses[bus].router.read(&carried, trust_of) {
-                Ok(arrived) => self.with_machine(number, |machine, now| machine.delivered(now, arrived.into(), times)),
+                Ok(arrived) => self.with_machine(number, |machine, _| machine.delivered(arrived.into(), times)),
                 Err(_) => desk.group.acknowledge(carried.place),
             }
         }
@@ -125,7 +125,7 @@ impl World<'_> {
         let listener = &mut self.listeners[number];
         listener.got.take(now, given);
         let refuses = listener.desk.as_mut().is_some_and(|desk| desk.refuses(given));
-        self.with_machine(number, |machine, _| machine.handed(place));
+        self.with_machine(number, |machine, now| machine.handed(now, place));
         // Its time may be up, or handing it over was enough: then there is nothing to answer.
         self.with_machine(number, |machine, _| {
             let answered = if refuses { machine.refused(place) } else { machine.acknowledged(place) };

@@ -17,9 +17,9 @@ use super::output;
 use super::server::ServerArgs;
 use super::table::Table;
 
-const QUERY: &str = "query($root: NodeBy, $direction: GraphDirection!, $depth: Int) {
-    dependencyGraph(root: $root, direction: $direction, depth: $depth) {
-        nodes { id name missing depth node { kind status } } edges { from to kind via } cycles
+const QUERY: &str = "query($root: NodeBy, $direction: GraphDirection!, $depth: Int, $observed: Boolean!) {
+    dependencyGraph(root: $root, direction: $direction, depth: $depth, observed: $observed) {
+        nodes { id name missing depth node { kind status } } edges { from to kind via origin } cycles
     }
 }";
 
@@ -35,6 +35,9 @@ pub struct Args {
     /// How many steps to go at most.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(i32::MAX)))]
     depth: Option<u32>,
+    /// Add who was seen to publish what whom read, on buses; the column ORIGIN tells that from what is declared.
+    #[arg(long)]
+    observed: bool,
     #[command(flatten)]
     server: ServerArgs,
     /// How to show it.
@@ -90,6 +93,7 @@ struct Edge {
     to: String,
     kind: String,
     via: String,
+    origin: String,
 }
 
 /// Prints the graph.
@@ -99,13 +103,14 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Error> {
         "root": args.node.as_deref().map(node_by),
         "direction": args.direction.name(),
         "depth": args.depth,
+        "observed": args.observed,
     });
     match args.format {
         Format::Json => output::print_json(&ask::<Value>(&client, variables).await?)?,
         Format::Yaml => output::print_yaml(&ask::<Value>(&client, variables).await?)?,
         Format::Dot => output::print(&drawing::dot(&ask(&client, variables).await?))?,
         Format::Mermaid => output::print(&drawing::mermaid(&ask(&client, variables).await?))?,
-        Format::Table => ask::<Graph>(&client, variables).await?.print()?,
+        Format::Table => ask::<Graph>(&client, variables).await?.print(args.observed)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -131,13 +136,13 @@ impl Direction {
 }
 
 impl Graph {
-    fn print(&self) -> Result<(), Error> {
+    fn print(&self, observed: bool) -> Result<(), Error> {
         if self.nodes.is_empty() {
             output::note("the graph is empty: \"onex register PATH\" registers contracts");
             return Ok(());
         }
         if !self.edges.is_empty() {
-            self.table().print()?;
+            self.table(observed).print()?;
         }
         for line in self.summary() {
             output::note(&line);
@@ -145,12 +150,20 @@ impl Graph {
         Ok(())
     }
 
-    fn table(&self) -> Table {
+    fn table(&self, observed: bool) -> Table {
         let names = self.names();
         let name = |id: &str| names.get(id).copied().unwrap_or(id).to_owned();
-        let mut table = Table::new(&["FROM", "TO", "KIND", "VIA"]);
+        let titles = ["FROM", "TO", "KIND", "VIA", "ORIGIN"];
+        let columns = if observed { 5 } else { 4 };
+        let mut table = Table::new(&titles[..columns]);
         for edge in &self.edges {
-            table.row([name(&edge.from), name(&edge.to), edge.kind.clone(), edge.via.clone()]);
+            let [from, to] = [name(&edge.from), name(&edge.to)];
+            let Edge { kind, via, origin, .. } = edge;
+            if observed {
+                table.row([from, to, kind.clone(), via.clone(), origin.clone()]);
+            } else {
+                table.row([from, to, kind.clone(), via.clone()]);
+            }
         }
         table
     }
@@ -186,13 +199,14 @@ fn count(number: usize, thing: &str) -> String {
 #[cfg(test)]
 fn sample() -> Graph {
     let via = |number| format!("topic.{number}");
-    let mut edges: Vec<Value> =
-        (1..=7).map(|number| json!({"from": "1", "to": "2", "kind": "TOPIC", "via": via(number)})).collect();
+    let mut edges: Vec<Value> = (1..=7)
+        .map(|number| json!({"from": "1", "to": "2", "kind": "TOPIC", "via": via(number), "origin": "DECLARED"}))
+        .collect();
     edges.extend([
-        json!({"from": "2", "to": "1", "kind": "TOPIC", "via": "back"}),
-        json!({"from": "2", "to": "2", "kind": "TOPIC", "via": "self"}),
-        json!({"from": "3", "to": "1", "kind": "DEPENDENCY", "via": "needs \"b\\c\""}),
-        json!({"from": "3", "to": "1", "kind": "TOPIC", "via": "needs \"b\\c\""}),
+        json!({"from": "2", "to": "1", "kind": "TOPIC", "via": "back", "origin": "DECLARED"}),
+        json!({"from": "2", "to": "2", "kind": "TOPIC", "via": "self", "origin": "DECLARED"}),
+        json!({"from": "3", "to": "1", "kind": "DEPENDENCY", "via": "needs \"b\\c\"", "origin": "DECLARED"}),
+        json!({"from": "3", "to": "1", "kind": "TOPIC", "via": "needs \"b\\c\"", "origin": "DECLARED"}),
     ]);
     let graph = json!({
         "nodes": [

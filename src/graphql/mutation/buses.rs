@@ -5,12 +5,15 @@ use super::super::reach::{asker, live};
 use super::super::scalars::Sequence;
 use super::super::types::bus::{Bus, BusRefInput, CreateBusInput, DefineTopicInput};
 use super::super::types::onex_event::{Publication, PublishInput};
+use super::super::types::subscriber::{AckEventInput, EventAcknowledgement, Subscriber, SubscriberRefInput};
+use super::super::types::topic::{self, Topic};
 use super::super::{Caller, Services, View};
 use super::{correlation_id, submit, unexpected};
 use crate::access::{Action, Kind, Resource};
 use crate::bus::envelope;
 use crate::bus::hub;
-use crate::model::{self, BusId, NodeId, Sequence as LogPlace, TopicName};
+use crate::bus::kind::Place;
+use crate::model::{self, BusId, DurableSubscriber, NodeId, Sequence as LogPlace, SubscriberName, TopicName};
 use crate::registry::command::{Command, Request};
 use crate::registry::decide::Answer;
 use crate::registry::refusal::Refusal;
@@ -94,7 +97,7 @@ impl BusMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which topic, and what is said of it.")] mut input: Box<DefineTopicInput>,
-    ) -> Result<Bus> {
+    ) -> Result<Topic> {
         let (services, caller) = (live(ctx)?, asker(ctx)?);
         caller.permit_here(Action::Administer)?;
         let bus = permitted(caller, &services.views.current(), Action::Read, &input.bus)?;
@@ -103,8 +106,45 @@ impl BusMutation {
         let terms = Arc::new(terms);
         let command = Command::DefineTopic { bus: bus.id, topic: topic.clone(), terms: terms.clone() };
         submit(ctx, command, given).await?;
-        services.buses.define(bus.id, &topic, &terms).map_err(|error| invalid("schema", error))?;
-        as_it_is(services, bus.id)
+        services.buses.define(bus.id, &topic, &terms).await.map_err(|error| invalid("schema", error))?;
+        topic::on_bus(services, &services.views.current(), &bus).remove(&topic).ok_or_else(unexpected)
+    }
+
+    /// Say of events that a durable subscriber was given that it is done with them, or, with again, that they are to come
+    /// again. Answered once what carries the bus knows.
+    async fn ack_event(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which events, of whom.")] input: AckEventInput,
+    ) -> Result<EventAcknowledgement> {
+        let (services, caller) = (live(ctx)?, asker(ctx)?);
+        let (bus, held) = own_subscriber(caller, services, &input.bus, &input.subscriber)?;
+        if input.sequences.len() > AckEventInput::SEQUENCES_MAX {
+            let most = format!("has {} entries; the most is {}", input.sequences.len(), AckEventInput::SEQUENCES_MAX);
+            return Err(invalid("sequences", most));
+        }
+        let is_done = !input.again.unwrap_or(false);
+        let mut answer = EventAcknowledgement::default();
+        for sequence in input.sequences {
+            let place = Place(sequence.0.0);
+            let was_open = services.buses.acknowledge(bus.id, &held.name, place, is_done).await;
+            let list = if was_open.map_err(error::bus)? { &mut answer.taken } else { &mut answer.not_open };
+            list.push(sequence);
+        }
+        Ok(answer)
+    }
+
+    /// Forget a durable subscriber, with all that waits for it. Answers it as it last was.
+    async fn delete_subscriber(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which subscriber.")] mut input: SubscriberRefInput,
+    ) -> Result<Subscriber> {
+        let (services, caller) = (live(ctx)?, asker(ctx)?);
+        let (bus, held) = own_subscriber(caller, services, &input.bus, &input.name)?;
+        let signed = signed(caller, input.correlation_id.take())?;
+        let forgotten = services.buses.forget(bus.id, &held.name, signed).await.map_err(error::bus)?;
+        Ok(Subscriber::kept(&services.views.current(), forgotten))
     }
 
     /// Publish an event. It is answered once what carries the bus has it, as durably as it keeps anything.
@@ -154,6 +194,24 @@ pub(in crate::graphql) fn permitted(
     let bus = found.ok_or_else(|| error::no_bus(named))?;
     caller.permit(action, Kind::Bus, || Resource::of_bus(&bus), || error::no_bus(named))?;
     Ok(bus)
+}
+
+/// A durable subscriber that is the caller's, or that it may speak for.
+fn own_subscriber(
+    caller: &Caller,
+    services: &Services,
+    bus: &str,
+    name: &str,
+) -> Result<(Arc<model::Bus>, Arc<DurableSubscriber>)> {
+    let view = services.views.current();
+    let bus = permitted(caller, &view, Action::Subscribe, bus)?;
+    let name = SubscriberName::try_new(name).map_err(|error| invalid("subscriber", error))?;
+    let held = view.subscribers_of(bus.id).find(|held| held.name == name).cloned();
+    let held = held.ok_or_else(|| error::refusal(&Refusal::SubscriberNotFound { bus: bus.id, name: name.clone() }))?;
+    if held.principal != caller.actor.principal && caller.permit_here(Action::Administer).is_err() {
+        return Err(error::refusal(&Refusal::SubscriberNotOwn { name }));
+    }
+    Ok((bus, held))
 }
 
 /// Whether the caller may do this on a topic of a bus on which it may.

@@ -127,7 +127,7 @@ impl RegistrationMutation {
     }
 }
 
-async fn submit(ctx: &Context<'_>, command: Command, correlation_id: Option<String>) -> Result<Outcome> {
+pub(super) async fn submit(ctx: &Context<'_>, command: Command, correlation_id: Option<String>) -> Result<Outcome> {
     let (services, caller) = (live(ctx)?, asker(ctx)?);
     let correlation_id = self::correlation_id(caller, correlation_id)?;
     let request = Request { command, actor: caller.actor.clone(), correlation_id };
@@ -204,6 +204,6 @@ fn permit_register(caller: &Caller, view: &View, register: &mut Register) -> Res
 }
 
 /// The registry answered another command than was sent: a defect.
-fn unexpected() -> async_graphql::Error {
+pub(super) fn unexpected() -> async_graphql::Error {
     error::internal(&std::io::Error::other("a command got the answer of another kind of command"))
 }

@@ -1,16 +1,21 @@
 //! Events that travel a bus.
 
-use super::super::error;
+use super::super::Caller;
+use super::super::error::{self, invalid};
 use super::super::mutation::buses::{may_on_topic, permitted};
 use super::super::reach::{asker, live};
 use super::super::types::bus::{BusEventFilter, Overflow};
 use super::super::types::onex_event::{BusEvent, ReplayInput};
+use super::super::types::subscriber::Acknowledge;
+use super::named;
 use crate::access::Action;
+use crate::bus::history::Replay;
+use crate::bus::hub::{Failed, FromPast};
 use crate::bus::router::{Attaching, EndReason};
-use crate::model::SubscriberId;
+use crate::model::{BusName, NodeId, SubscriberId};
 use async_graphql::{Context, Result, Subscription as GraphQlSubscription};
 use futures_util::future::ready;
-use futures_util::stream::{self, Stream, StreamExt};
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use uuid::Uuid;
 
 /// Events that travel a bus.
@@ -34,9 +39,37 @@ impl BusSubscription {
         #[graphql(desc = "How many events wait at most: 1 to 100,000; as the bus has it when absent.")]
         queue_capacity: Option<u32>,
         #[graphql(desc = "What happens then; as the bus has it when absent.")] overflow: Option<Overflow>,
-    ) -> Result<impl Stream<Item = Result<BusEvent>> + use<>> {
+        #[graphql(
+            desc = "A name to listen by: what this name has not acknowledged comes again, whoever listens by it, \
+                          whether anybody was there or not. Made where there is none; then replay says where it \
+                          begins, with what is published from now on when absent. One that is there keeps its filter, \
+                          and may be given without. queueCapacity is how many events it has unacknowledged at most. \
+                          Nobody's name when absent: events are for those who are there."
+        )]
+        durable: Option<String>,
+        #[graphql(desc = "For durable: when an event counts as done with; EXPLICIT when absent.")] acknowledge: Option<
+            Acknowledge,
+        >,
+        #[graphql(
+            desc = "The node that listens, so that who feeds whom can be seen; the one that the caller's token is \
+                          bound to when absent."
+        )]
+        node_id: Option<Uuid>,
+    ) -> Result<BoxStream<'static, Result<BusEvent>>> {
         let (services, caller) = (live(ctx)?, asker(ctx)?);
+        let bound = caller.visitor.bound_to();
+        if bound.is_some_and(|own| node_id.is_some_and(|node| node != own.0)) {
+            return Err(invalid("nodeId", "is another node's than the one that the caller may act for"));
+        }
+        let node = bound.or(node_id.map(NodeId));
         let bus = permitted(caller, &services.views.current(), Action::Subscribe, &bus)?;
+        if let Some(name) = durable {
+            let asked = named::Asked { name, node, topics, filter, replay, queue_capacity, overflow, acknowledge };
+            return named::listen(ctx, &bus, asked).await;
+        }
+        if acknowledge.is_some() {
+            return Err(invalid("acknowledge", "is for durable subscribers: give durable a name"));
+        }
         #[expect(clippy::disallowed_methods, reason = "ids are drawn here, at the door")]
         let id = SubscriberId(Uuid::new_v4());
         let attaching = Attaching {
@@ -44,11 +77,15 @@ impl BusSubscription {
             capacity: queue_capacity,
             overflow: overflow.map(Into::into),
             replay: replay.as_ref().map(ReplayInput::read).unwrap_or_default(),
-            node: caller.visitor.bound_to(),
+            node,
             ..Attaching::new(id, caller.actor.principal.clone())
         };
-        let listening = services.buses.listen(bus.id, attaching).map_err(error::bus)?;
         let (name, caller) = (bus.terms.name.clone(), caller.clone());
+        if attaching.replay != Replay::None {
+            let from_past = services.buses.listen_from_past(bus.id, attaching).await.map_err(error::bus)?;
+            return Ok(shown(from_past_on(name, from_past), caller));
+        }
+        let listening = services.buses.listen(bus.id, attaching).map_err(error::bus)?;
         let events = stream::unfold(Some(listening), move |listening| {
             let bus = name.clone();
             async move {
@@ -62,10 +99,36 @@ impl BusSubscription {
                 }
             }
         });
-        // What of the topics it may not read is as if nothing were published there.
-        Ok(events.filter(move |event: &Result<BusEvent>| {
-            let shown = |event: &BusEvent| may_on_topic(&caller, Action::Subscribe, &event.given.event.topic);
-            ready(event.as_ref().map_or(true, shown))
-        }))
+        Ok(shown(events, caller))
     }
+}
+
+/// What went before, then what is live.
+fn from_past_on(bus: BusName, from_past: FromPast) -> impl Stream<Item = Result<BusEvent>> + Send + 'static {
+    stream::unfold(Some(from_past), move |from_past| {
+        let bus = bus.clone();
+        async move {
+            let mut from_past = from_past?;
+            match from_past.next().await {
+                Ok(given) => Some((Ok(BusEvent { bus, given }), Some(from_past))),
+                Err(Failed::Ended(end)) if end.reason == EndReason::Overflowed => {
+                    Some((Err(error::overflowed(bus.as_str(), end.missed)), None))
+                }
+                Err(Failed::Ended(_)) => None,
+                Err(Failed::NotJoined(failed)) => Some((Err(error::bus(failed)), None)),
+            }
+        }
+    })
+}
+
+/// What of the topics one may not read is as if nothing were published there.
+fn shown(
+    events: impl Stream<Item = Result<BusEvent>> + Send + 'static,
+    caller: Caller,
+) -> BoxStream<'static, Result<BusEvent>> {
+    let shown = move |event: &Result<BusEvent>| {
+        let shown = |event: &BusEvent| may_on_topic(&caller, Action::Subscribe, &event.given.event.topic);
+        ready(event.as_ref().map_or(true, shown))
+    };
+    events.filter(shown).boxed()
 }

@@ -3,6 +3,7 @@
 mod buses;
 pub(super) mod calls;
 mod events;
+mod named;
 
 use async_graphql::MergedSubscription;
 

@@ -3,20 +3,22 @@
 use super::super::View;
 use super::super::error::invalid;
 use super::super::limits::budget::List;
+use super::super::mutation::buses::may_on_topic;
 use super::super::paging::{Connection, Page, PageArgs, total};
-use super::super::reach::live;
+use super::super::reach::{asker, live};
 use super::super::render::{Never, Render, rendered_enums};
-use super::super::scalars::DateTime;
+use super::super::scalars::{DateTime, Sequence};
 use super::lease::PortLease;
-use super::node::Node;
+use super::subscriber::{self, Subscriber};
+use super::topic::{self, Topic};
 use super::trust::TrustState;
+use crate::access::Action;
 use crate::bus::Measured;
-use crate::bus::router::SubscriberView;
+use crate::bus::kind::Place;
 use crate::bus::schema::hash_of;
 use crate::bus::topic::Rules;
 use crate::model::{
-    self, BusId, BusName, BusPolicy as Policy, BusTerms, DurableSubscriber, EventWanted, NodeId, TopicName,
-    TopicPattern, TopicTerms,
+    self, BusId, BusName, BusPolicy as Policy, BusTerms, EventWanted, NodeId, TopicName, TopicPattern, TopicTerms,
 };
 use async_graphql::{Context, Enum, InputObject, Object, OneofObject, Result, SimpleObject};
 use serde_json::Value;
@@ -80,16 +82,7 @@ pub enum Overflow {
     Disconnect,
 }
 
-/// How long a subscriber is remembered.
-#[derive(Enum, Clone, Copy, PartialEq, Eq)]
-pub enum Durability {
-    /// While it listens.
-    Ephemeral,
-    /// Until it is deleted: what it has not acknowledged comes again.
-    Durable,
-}
-
-rendered_enums!(BusKind, BusStatus, SchemaMode, Overflow, Durability);
+rendered_enums!(BusKind, BusStatus, SchemaMode, Overflow);
 
 /// How a bus treats its subscribers, and what it keeps.
 #[derive(SimpleObject)]
@@ -134,7 +127,7 @@ pub struct BusMetrics {
 }
 
 impl BusMetrics {
-    fn of(measured: Measured, subscriber_count: usize) -> Self {
+    pub(in crate::graphql) fn of(measured: Measured, subscriber_count: usize) -> Self {
         let millis = |micros: Option<u64>| micros.map(|micros| micros as f64 / 1_000.0);
         BusMetrics {
             published: measured.published,
@@ -149,6 +142,19 @@ impl BusMetrics {
             p99_latency_ms: millis(measured.p99_micros),
         }
     }
+}
+
+/// What a bus's carrier keeps, in memory or elsewhere.
+#[derive(SimpleObject)]
+pub struct BusKept {
+    /// How many events.
+    events: u64,
+    /// How many bytes they have, as far as the carrier tells.
+    bytes: u64,
+    /// The place of the oldest; null where nothing is kept.
+    first: Option<Sequence>,
+    /// The place of the latest that was carried; null before any.
+    last: Option<Sequence>,
 }
 
 /// A way for events to travel.
@@ -224,22 +230,31 @@ impl Bus {
     }
     /// Those who listen, durable ones whether they are there or not.
     async fn subscribers(&self, ctx: &Context<'_>) -> Result<List<Subscriber>> {
-        let ephemeral = live(ctx)?.buses.listeners(self.bus.id).into_iter();
-        let ephemeral = ephemeral.map(|seen| Subscriber {
-            view: self.view.clone(),
-            bus: self.bus.id,
-            is: Is::Here(Box::new(seen)),
-        });
-        let durable = self.view.subscribers_of(self.bus.id);
-        let durable =
-            durable.map(|kept| Subscriber { view: self.view.clone(), bus: self.bus.id, is: Is::Kept(kept.clone()) });
-        Ok(durable.chain(ephemeral).collect())
+        Ok(subscriber::all(live(ctx)?, &self.view, self.bus.id, |_| true).await)
+    }
+    /// The topics that it has met since it was started, and those of which something was said, by name.
+    async fn topics(&self, ctx: &Context<'_>) -> Result<List<Topic>> {
+        let (services, caller) = (live(ctx)?, asker(ctx)?);
+        let may = |topic: &Topic| may_on_topic(caller, Action::Read, &topic.name);
+        Ok(topic::on_bus(services, &self.view, &self.bus).into_values().filter(may).collect())
+    }
+    /// What its carrier keeps; null while it stands still.
+    async fn kept(&self, ctx: &Context<'_>) -> Result<Option<BusKept>> {
+        let facts = live(ctx)?.buses.facts(self.bus.id).await;
+        let place = |place: Place| Sequence(model::Sequence(place.0));
+        Ok(facts.map(|facts| BusKept {
+            events: facts.events,
+            bytes: facts.bytes,
+            first: facts.first.map(place),
+            last: facts.last.map(place),
+        }))
     }
     /// What there is to do, since it was started; all 0 while it stands still.
     async fn metrics(&self, ctx: &Context<'_>) -> Result<BusMetrics> {
         let buses = &live(ctx)?.buses;
         let measured = buses.measure(self.bus.id).unwrap_or_default();
-        Ok(BusMetrics::of(measured, buses.listeners(self.bus.id).len()))
+        let by_name = self.view.subscribers_of(self.bus.id).map(|held| buses.count_by_name(self.bus.id, &held.name));
+        Ok(BusMetrics::of(measured, buses.listeners(self.bus.id).len() + by_name.sum::<usize>()))
     }
     /// Queues, history and retries.
     async fn policy(&self) -> BusPolicy {
@@ -257,96 +272,6 @@ impl Bus {
 
 /// Much of what is shown of buses changes while a version stands.
 impl Render for Bus {
-    type Plan<'a> = Never;
-
-    fn render(&self, plan: &Never, _: &mut Vec<u8>) -> Option<()> {
-        match *plan {}
-    }
-}
-
-/// Who listens on a bus.
-pub struct Subscriber {
-    view: View,
-    bus: BusId,
-    is: Is,
-}
-
-enum Is {
-    /// One that listens now.
-    Here(Box<SubscriberView>),
-    /// One that is remembered.
-    Kept(Arc<DurableSubscriber>),
-}
-
-impl Subscriber {
-    fn wanted(&self) -> &EventWanted {
-        match &self.is {
-            Is::Here(seen) => &seen.filter.wanted,
-            Is::Kept(kept) => &kept.wanted,
-        }
-    }
-}
-
-/// Who listens on a bus.
-#[Object]
-impl Subscriber {
-    /// Its id.
-    async fn id(&self) -> Uuid {
-        match &self.is {
-            Is::Here(seen) => seen.id.0,
-            Is::Kept(kept) => kept.id.0,
-        }
-    }
-    /// What it calls itself; a durable one's is unique on its bus.
-    async fn name(&self) -> &str {
-        match &self.is {
-            Is::Here(seen) => &seen.name,
-            Is::Kept(kept) => kept.name.as_str(),
-        }
-    }
-    /// The node that it is; null where it is none.
-    async fn node(&self) -> Option<Node> {
-        match &self.is {
-            Is::Here(seen) => Node::by_id(&self.view, seen.node?),
-            Is::Kept(_) => None,
-        }
-    }
-    /// The bus; null where it is no longer known.
-    async fn bus(&self) -> Option<Bus> {
-        Bus::by_id(&self.view, self.bus)
-    }
-    /// The patterns of the topics that it reads; empty: all.
-    async fn topics(&self) -> Vec<&str> {
-        self.wanted().topics.iter().map(TopicPattern::as_str).collect()
-    }
-    /// How long it is remembered.
-    async fn durability(&self) -> Durability {
-        match &self.is {
-            Is::Here(_) => Durability::Ephemeral,
-            Is::Kept(_) => Durability::Durable,
-        }
-    }
-    /// How many events wait for it.
-    async fn queued(&self) -> usize {
-        match &self.is {
-            Is::Here(seen) => seen.queued,
-            Is::Kept(_) => 0,
-        }
-    }
-    /// How many events it has lost.
-    async fn dropped(&self) -> u64 {
-        match &self.is {
-            Is::Here(seen) => seen.measured.dropped,
-            Is::Kept(_) => 0,
-        }
-    }
-    /// Whether it listens now.
-    async fn connected(&self) -> bool {
-        matches!(self.is, Is::Here(_))
-    }
-}
-
-impl Render for Subscriber {
     type Plan<'a> = Never;
 
     fn render(&self, plan: &Never, _: &mut Vec<u8>) -> Option<()> {

@@ -33,12 +33,24 @@ pub enum EdgeKind {
     Agent,
 }
 
-rendered_enums!(EdgeKind);
+/// How an edge is known.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+pub enum EdgeOrigin {
+    /// It is declared. Whether it was seen as well, nobody asked, or it was not.
+    Declared,
+    /// It was seen, and nobody declares it.
+    Observed,
+    /// It is declared, and was seen.
+    Both,
+}
+
+rendered_enums!(EdgeKind, EdgeOrigin);
 
 /// Who feeds whom.
 pub struct DependencyGraph {
     pub(in crate::graphql) view: View,
     pub(in crate::graphql) graph: graph::Graph,
+    pub(in crate::graphql) observed: graph::Observed,
 }
 
 fn id(vertex: &graph::Vertex) -> ID {
@@ -83,6 +95,11 @@ impl DependencyGraph {
                 to: id(&edge.to),
                 kind: edge.kind.into(),
                 via: edge.via.to_string(),
+                origin: match (graph::declares(&self.view, edge), self.observed.has(edge)) {
+                    (true, true) => EdgeOrigin::Both,
+                    (false, true) => EdgeOrigin::Observed,
+                    (_, false) => EdgeOrigin::Declared,
+                },
             })
             .collect()
     }
@@ -124,6 +141,8 @@ pub struct GraphEdge {
     kind: EdgeKind,
     /// The topic, dependency or tool by name; for an agent, owns or follows.
     via: String,
+    /// Whether it is declared, or was seen.
+    origin: EdgeOrigin,
 }
 
-rendered!(struct GraphEdge { from, to, kind, via });
+rendered!(struct GraphEdge { from, to, kind, via, origin });

@@ -16,6 +16,7 @@ pub mod port;
 pub mod register;
 pub mod registry;
 pub mod signature;
+pub mod subscriber;
 pub mod tool;
 pub mod topic;
 pub mod trust;

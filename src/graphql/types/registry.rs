@@ -45,6 +45,7 @@ impl Registry {
             contracts: self.view.contracts.len(),
             topics: self.view.topics.len(),
             active_leases: self.view.leases.active(),
+            buses: self.view.buses.len(),
         }
     }
 }
@@ -70,6 +71,8 @@ pub struct RegistryCounts {
     topics: usize,
     /// Port leases that hold.
     active_leases: usize,
+    /// Buses of every status.
+    buses: usize,
 }
 
 rendered!(struct RegistryCounts {
@@ -81,4 +84,5 @@ rendered!(struct RegistryCounts {
     contracts,
     topics,
     active_leases,
+    buses,
 });

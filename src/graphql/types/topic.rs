@@ -1,30 +1,108 @@
-//! Topics, as far as contracts declare them.
+//! Topics: as far as contracts declare them, and as they are on a bus.
 
-use super::super::View;
 use super::super::error::invalid;
 use super::super::limits::budget::List;
+use super::super::mutation::buses::{may_on_topic, permitted};
+use super::super::paging::{Connection, Page, total};
+use super::super::reach::{asker, live};
 use super::super::render::rendered;
+use super::super::{Services, View};
+use super::bus::{Bus, BusMetrics};
 use super::node::Node;
-use crate::model::{NodeId, TopicName, TopicPattern};
+use super::subscriber::{self, Subscriber};
+use crate::access::Action;
+use crate::bus::Measured;
+use crate::bus::router::TopicView;
+use crate::model::{self, EventWanted, NodeId, TopicName, TopicPattern, TopicTerms};
 use crate::registry::state::TopicUse;
-use async_graphql::{InputObject, Object, Result};
+use async_graphql::{Context, InputObject, Object, Result};
 use imbl::OrdSet;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A name that events travel under.
 pub struct Topic {
-    pub(in crate::graphql) view: View,
+    view: View,
     pub(in crate::graphql) name: TopicName,
-    pub(in crate::graphql) uses: Arc<TopicUse>,
+    uses: Arc<TopicUse>,
+    on_bus: Option<Box<OnBus>>,
+}
+
+/// A topic as it is on a bus.
+struct OnBus {
+    bus: Arc<model::Bus>,
+    terms: Option<Arc<TopicTerms>>,
+    measured: Measured,
+    /// How many listen to it while they are there.
+    listeners: usize,
+}
+
+/// The topics of a bus: those that it has met since it was started, and those of which something was said.
+pub(in crate::graphql) fn on_bus(
+    services: &Services,
+    view: &View,
+    bus: &Arc<model::Bus>,
+) -> BTreeMap<TopicName, Topic> {
+    let met = services.buses.topics(bus.id).into_iter();
+    let mut met: BTreeMap<TopicName, TopicView> = met.map(|topic| (topic.name.clone(), topic)).collect();
+    let defined = view.topics_of(bus.id).map(|(name, terms)| (name.clone(), Some(terms.clone())));
+    let mut terms: BTreeMap<TopicName, Option<Arc<TopicTerms>>> =
+        met.keys().map(|name| (name.clone(), None)).chain(defined).collect();
+    let mut topics = BTreeMap::new();
+    while let Some((name, terms)) = terms.pop_first() {
+        let met = met.remove(&name);
+        let on_bus = OnBus {
+            bus: bus.clone(),
+            terms,
+            listeners: met.as_ref().map_or(0, |met| met.subscribers),
+            measured: met.map(|met| met.measured).unwrap_or_default(),
+        };
+        let uses = view.topics.get(&name).cloned().unwrap_or_default();
+        topics.insert(name.clone(), Topic { view: view.clone(), name, uses, on_bus: Some(Box::new(on_bus)) });
+    }
+    topics
+}
+
+/// A page of the topics of a bus that match, by name.
+pub(in crate::graphql) fn list_of_bus(
+    ctx: &Context<'_>,
+    view: &View,
+    bus: &str,
+    pattern: Option<&TopicPattern>,
+    page: &Page<TopicName>,
+) -> Result<Connection<Topic>> {
+    let (services, caller) = (live(ctx)?, asker(ctx)?);
+    let bus = permitted(caller, view, Action::Read, bus)?;
+    let mut topics = on_bus(services, view, &bus);
+    topics.retain(|name, _| {
+        pattern.is_none_or(|pattern| pattern.matches(name)) && may_on_topic(caller, Action::Read, name)
+    });
+    let count = topics.len();
+    let total = total(move || count);
+    let Some(bounds) = page.bounds() else { return Ok(page.take(std::iter::empty(), total)) };
+    let within: Vec<TopicName> = topics.range(bounds).map(|(name, _)| name.clone()).collect();
+    let within = within.into_iter().filter_map(|name| topics.remove_entry(&name)).collect::<Vec<_>>();
+    Ok(page.take(within.into_iter(), total))
 }
 
 impl Topic {
+    /// A topic as contracts declare it.
+    pub(in crate::graphql) fn declared(view: &View, name: &TopicName, uses: &Arc<TopicUse>) -> Self {
+        Topic { view: view.clone(), name: name.clone(), uses: uses.clone(), on_bus: None }
+    }
+
     fn nodes(&self, ids: &OrdSet<NodeId>) -> List<Node> {
         Node::all_by_name(&self.view, ids.iter().copied()).into()
     }
+
+    fn terms(&self) -> Option<&TopicTerms> {
+        self.on_bus.as_ref()?.terms.as_deref()
+    }
 }
 
-/// A name that events travel under: dotted segments. Known because some contract names it.
+/// A name that events travel under: dotted segments. Known because some contract names it, or because events travel
+/// under it on a bus.
 #[Object]
 impl Topic {
     /// The name, e.g. onex.evt.platform.node-heartbeat.v1.
@@ -43,6 +121,33 @@ impl Topic {
     async fn dead_letter_publishers(&self) -> List<Node> {
         self.nodes(&self.uses.dead_letters)
     }
+    /// The bus that it is on; null where it is known from contracts only.
+    async fn bus(&self) -> Option<Bus> {
+        self.on_bus.as_ref().map(|on_bus| Bus::new(&self.view, &on_bus.bus))
+    }
+    /// The JSON Schema that the envelopes of its events must meet; null where none was given.
+    async fn schema(&self) -> Option<Value> {
+        self.terms()?.schema.as_deref().cloned()
+    }
+    /// The SHA-256 of the schema's canonical form; null where none was given.
+    async fn schema_hash(&self) -> Option<String> {
+        self.terms()?.schema_hash.map(|hash| hash.to_string())
+    }
+    /// Those who listen to it on its bus, durable ones whether they are there or not; empty without a bus.
+    async fn subscribers(&self, ctx: &Context<'_>) -> Result<List<Subscriber>> {
+        let services = live(ctx)?;
+        let Some(on_bus) = &self.on_bus else { return Ok(Vec::new().into()) };
+        let reads = |wanted: &EventWanted| {
+            wanted.topics.is_empty() || wanted.topics.iter().any(|pattern| pattern.matches(&self.name))
+        };
+        Ok(subscriber::all(services, &self.view, on_bus.bus.id, reads).await)
+    }
+    /// What there is to do on it since its bus was started; null without a bus.
+    async fn metrics(&self, ctx: &Context<'_>) -> Result<Option<BusMetrics>> {
+        // What was measured is of the moment, whoever asked for it.
+        live(ctx)?;
+        Ok(self.on_bus.as_ref().map(|on_bus| BusMetrics::of(on_bus.measured, on_bus.listeners)))
+    }
 }
 
 rendered!(Topic { name, publishers, declared_subscribers, dead_letter_publishers });
@@ -52,10 +157,12 @@ rendered!(Topic { name, publishers, declared_subscribers, dead_letter_publishers
 pub struct TopicFilter {
     /// NATS-style: * is one segment, > at the end is one or more, e.g. onex.evt.>.
     pattern: Option<String>,
+    /// Those of this bus, by name or id; those that contracts name when absent.
+    pub(in crate::graphql) bus: Option<String>,
 }
 
 impl TopicFilter {
-    pub(in crate::graphql) fn read(self) -> Result<Option<TopicPattern>> {
+    pub(in crate::graphql) fn read(&self) -> Result<Option<TopicPattern>> {
         let pattern = self.pattern.as_deref().map(TopicPattern::try_new).transpose();
         pattern.map_err(|error| invalid("filter.pattern", error))
     }

@@ -38,11 +38,8 @@ impl Limits {
         }
     }
 
-    pub(super) fn set(&mut self, topic: TopicName, kept: Option<Kept>) {
-        match kept {
-            Some(kept) => self.topics.insert(topic, kept),
-            None => self.topics.remove(&topic),
-        };
+    pub(super) fn set(&mut self, topic: TopicName, kept: Kept) {
+        self.topics.insert(topic, kept);
     }
 
     pub(super) fn of(&self, topic: &TopicName) -> Kept {

@@ -160,7 +160,7 @@ mod tests {
     fn a_topic_that_is_kept_for_less_long_goes_before_older_ones() {
         let (mut memory, mut limits) = (Memory::default(), limits(100, 100, 1_000));
         let brief = Kept { events: 100, age: Duration::from_secs(1) };
-        limits.set(TopicName::try_new("b").unwrap(), Some(brief));
+        limits.set(TopicName::try_new("b").unwrap(), brief);
         memory.put(event(1, "a", 0), &limits);
         memory.put(event(2, "b", 0), &limits);
         memory.put(event(3, "b", 1), &limits);

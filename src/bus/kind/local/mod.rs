@@ -110,11 +110,6 @@ async fn ask<T>(
 }
 
 impl Local {
-    /// Says what is kept of a topic from now on; `None`: as of topics that nothing is said of.
-    pub async fn keep(&self, topic: TopicName, kept: Option<Kept>) -> Result<(), Failure> {
-        ask(&self.requests, |answer| Request::Keep { topic, kept, answer }).await
-    }
-
     /// Reads the file where that holds nobody up.
     async fn with_file<T: Send + 'static>(
         &self,
@@ -194,6 +189,11 @@ impl Carrier for Local {
 
     fn facts(&self) -> BoxFuture<'_, Result<Facts, Failure>> {
         Box::pin(self.look())
+    }
+
+    fn keep(&self, topic: TopicName, events: u64, age: Duration) -> BoxFuture<'_, Result<(), Failure>> {
+        let kept = Kept { events, age };
+        Box::pin(ask(&self.requests, move |answer| Request::Keep { topic, kept, answer }))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

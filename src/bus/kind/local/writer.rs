@@ -39,7 +39,7 @@ pub(super) enum Request {
     Retry { name: SubscriberName, place: Place, after: Duration, answer: Answer<()> },
     Leave { name: SubscriberName, member: MemberId },
     Forget { name: SubscriberName, answer: Answer<()> },
-    Keep { topic: TopicName, kept: Option<Kept>, answer: Answer<()> },
+    Keep { topic: TopicName, kept: Kept, answer: Answer<()> },
     Facts { answer: Answer<(Facts, Positions)> },
     Close { answer: Answer<()> },
 }
