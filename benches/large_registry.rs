@@ -99,7 +99,13 @@ fn start(directory: &Path, runtime: &Runtime) -> (Engine, Services) {
     );
     // No bus is created here: nothing is written there.
     let nowhere = std::env::temp_dir().join("no-bus-of-this-benchmark");
-    let buses = onex::bus::hub::Hub::new(engine.handle(), engine.views().clone(), clock.clone(), nowhere);
+    let buses = onex::bus::hub::Hub::new(
+        engine.handle(),
+        engine.views().clone(),
+        clock.clone(),
+        Arc::new(onex::bus::hub::NoLeases),
+        nowhere,
+    );
     let services = Services {
         buses: Arc::new(buses),
         ports: Arc::new(ports),

@@ -2,6 +2,7 @@
 
 mod access;
 mod examine;
+mod leases;
 mod notify;
 mod operations;
 mod starting;
@@ -180,7 +181,9 @@ impl App {
         let proxy = Arc::new(start_proxy(config, &engine, clock.clone(), metrics.calls.clone())?);
         proxy.end_interrupted().await?;
         let bus_files = config.data_dir.join(BUSES);
-        let buses = Arc::new(Hub::new(engine.handle(), engine.views().clone(), clock.clone(), bus_files));
+        let leases = Arc::new(leases::BusPorts(ports.clone()));
+        let buses = Hub::new(engine.handle(), engine.views().clone(), clock.clone(), leases, bus_files);
+        let buses = Arc::new(buses);
         buses.resume().await;
         let services = Services {
             handle: engine.handle(),

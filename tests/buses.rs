@@ -204,7 +204,8 @@ async fn what_cannot_be_is_refused_with_its_code() {
         json!({"name": "a", "kind": "LOCAL", "endpointUri": "nats://127.0.0.1:1"}),
         json!({"name": "a", "kind": "JETSTREAM"}),
         json!({"name": "a", "kind": "REDIS", "endpointUri": "http://127.0.0.1:1"}),
-        json!({"name": "a", "kind": "ZMQ"}),
+        json!({"name": "a", "kind": "ZMQ", "endpointUri": "tcp://here:1"}),
+        json!({"name": "a", "kind": "IPC", "endpointUri": "ipc:///tmp/a"}),
         json!({"name": "a", "kind": "LOCAL", "queueCapacity": 0}),
         json!({"name": "a", "kind": "LOCAL", "metadata": [1]}),
     ] {

@@ -14,6 +14,7 @@ mod abuse;
 mod access;
 mod answers;
 mod bad_input;
+mod brokers;
 mod bus_commands;
 mod buses;
 mod calls;

@@ -20,7 +20,7 @@ use super::value::{NOTHING, given, text};
 const FIELDS: &str = "id name kind status reason endpointUri purpose schemaMode trustedOnly createdAt startedAt \
     metrics { published delivered dropped invalid retried bytes subscriberCount messagesPerSecond p50LatencyMs \
     p99LatencyMs } \
-    policy { queueCapacity overflow historyEvents historySeconds maxDeliveries retryBackoffMs }";
+    endpoints { publish subscribe request } policy { queueCapacity overflow historyEvents historySeconds maxDeliveries retryBackoffMs }";
 
 /// What to do with buses.
 #[derive(Debug, clap::Args)]
@@ -52,7 +52,8 @@ struct Create {
     /// What carries its events.
     #[arg(long, value_enum)]
     kind: Kind,
-    /// Where its broker is, such as nats://127.0.0.1:4222 or redis://127.0.0.1:6379/0; a local bus has none.
+    /// Where its broker is, such as nats://127.0.0.1:4222 or redis://127.0.0.1:6379/0; of zmq, the address to listen at,
+    /// tcp://127.0.0.1 without it. A local bus has none, nor has ipc.
     #[arg(long, value_name = "URI")]
     endpoint: Option<String>,
     /// What it is for, in words.
@@ -149,6 +150,10 @@ pub(super) struct Which {
 enum Kind {
     /// The registry itself.
     Local,
+    /// ZeroMQ over unix sockets.
+    Ipc,
+    /// ZeroMQ over TCP.
+    Zmq,
     /// A stream of NATS JetStream.
     Jetstream,
     /// Streams of Redis.

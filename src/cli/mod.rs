@@ -233,7 +233,8 @@ mod tests {
         check("onex bus delete a --format json");
         check("onex bus list --kind jetstream --format yaml");
         check_refused("onex bus create a");
-        check_refused("onex bus create a --kind zmq");
+        check("onex bus create a --kind zmq --endpoint tcp://127.0.0.1 --metadata {}");
+        check_refused("onex bus create a --kind mqtt");
         check_refused("onex bus start");
     }
 

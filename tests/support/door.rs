@@ -34,7 +34,13 @@ impl Door {
         let proxy = Arc::new(proxy);
         // No bus is created through this door: nothing is written there.
         let nowhere = std::env::temp_dir().join("no-bus-of-this-test");
-        let buses = onex::bus::hub::Hub::new(handle.clone(), views.clone(), clock.clone(), nowhere);
+        let buses = onex::bus::hub::Hub::new(
+            handle.clone(),
+            views.clone(),
+            clock.clone(),
+            Arc::new(onex::bus::hub::NoLeases),
+            nowhere,
+        );
         let services = Services {
             buses: Arc::new(buses),
             ports: Arc::new(registry.ports(onex::config::Ports::default().rules().unwrap())),

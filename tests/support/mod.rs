@@ -1,5 +1,8 @@
 //! What tests share: the real binary as a server, the registry in process with a clock turned by hand, seeds.
 
+/// Real brokers, by the code that the unit tests start theirs with.
+#[path = "../../src/bus/kind/broker.rs"]
+pub mod broker;
 pub mod door;
 pub mod provider;
 pub mod registry;

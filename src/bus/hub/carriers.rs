@@ -1,11 +1,13 @@
 //! What carries a bus, by its kind and endpoint.
 
-use super::Error;
-#[cfg(any(feature = "jetstream", feature = "redis"))]
+use super::{Error, Leases};
+#[cfg(feature = "zmq")]
+use crate::bus::envelope;
+#[cfg(any(feature = "jetstream", feature = "redis", feature = "zmq"))]
 use crate::bus::kind::Retention;
-use crate::bus::kind::{Carrier, Failure, Heard, local};
+use crate::bus::kind::{Carrier, Endpoints, Failure, Heard, Place, local};
 use crate::bus::topic::Rules;
-use crate::model::{Bus, BusKind, BusTerms, TopicName, TopicTerms};
+use crate::model::{Bus, BusKind, BusTerms, LeaseId, TopicName, TopicTerms};
 use crate::registry::engine::Clock;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,11 +30,22 @@ pub fn check(terms: &BusTerms) -> Result<(), Error> {
         BusKind::Redis if !cfg!(feature = "redis") => Err(left_out("REDIS", "redis")),
         BusKind::Redis if begins(&["redis://"]) => Ok(()),
         BusKind::Redis => endpoint("is no address of a Redis server, such as redis://127.0.0.1:6379/0"),
-        BusKind::Ipc | BusKind::Zmq => {
-            let reason = "IPC and ZMQ are not run by this version yet: LOCAL, JETSTREAM and REDIS are".to_owned();
-            Err(Error::Unusable { what: "kind", reason })
+        BusKind::Ipc | BusKind::Zmq if !cfg!(feature = "zmq") => Err(left_out("ZeroMQ", "zmq")),
+        BusKind::Ipc if terms.endpoint.is_some() => {
+            endpoint("an IPC bus has sockets in the registry's data directory, and no endpoint to choose")
         }
+        BusKind::Ipc => Ok(()),
+        BusKind::Zmq if terms.endpoint.is_none() || bound_at(terms).is_some() => Ok(()),
+        BusKind::Zmq => endpoint("is no address to listen at, such as tcp://127.0.0.1; the ports are leased"),
     }
+}
+
+/// At which address a ZMQ bus listens.
+fn bound_at(terms: &BusTerms) -> Option<&str> {
+    let Some(endpoint) = &terms.endpoint else { return Some("127.0.0.1") };
+    let address = endpoint.strip_prefix("tcp://")?;
+    let bare = address.strip_prefix('[').and_then(|address| address.strip_suffix(']')).unwrap_or(address);
+    bare.parse::<std::net::IpAddr>().ok().map(|_| address)
 }
 
 fn left_out(kind: &str, feature: &str) -> Error {
@@ -40,8 +53,21 @@ fn left_out(kind: &str, feature: &str) -> Error {
     Error::Unusable { what: "kind", reason }
 }
 
+/// How often ports are leased for a bus that find themselves in use when it listens there.
+#[cfg(feature = "zmq")]
+const BOUND_TRIES: usize = 3;
+
 /// Topics of which something is said.
 pub(super) type Topics = Vec<(TopicName, Arc<TopicTerms>)>;
+
+/// What carries a bus, opened.
+pub(super) struct Opened {
+    pub(super) carrier: Arc<dyn Carrier>,
+    /// Where programs connect to it, where it listens itself.
+    pub(super) endpoints: Option<Endpoints>,
+    /// The ports that it listens at.
+    pub(super) leases: Vec<LeaseId>,
+}
 
 /// Opens what carries a bus.
 pub(super) async fn open(
@@ -50,12 +76,32 @@ pub(super) async fn open(
     directory: &Path,
     told: Sender<Heard>,
     clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn Carrier>, Error> {
+    leases: &dyn Leases,
+) -> Result<Opened, Error> {
     check(&bus.terms)?;
-    let failed = |failure: Failure| match failure {
+    #[cfg(feature = "zmq")]
+    if matches!(bus.terms.kind, BusKind::Ipc | BusKind::Zmq) {
+        return zeromq(bus, directory, told, clock, leases).await;
+    }
+    let carrier = opened(bus, topics, directory, told, clock).await?;
+    Ok(Opened { carrier, endpoints: None, leases: Vec::new() })
+}
+
+fn failed(bus: &Bus, failure: Failure) -> Error {
+    match failure {
         Failure::Away(reason) => Error::Unreachable { name: bus.terms.name.to_string(), reason },
         failure => Error::Unusable { what: "the bus", reason: failure.to_string() },
-    };
+    }
+}
+
+async fn opened(
+    bus: &Bus,
+    topics: Topics,
+    directory: &Path,
+    told: Sender<Heard>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Carrier>, Error> {
+    let failed = |failure| failed(bus, failure);
     match bus.terms.kind {
         BusKind::Local => local(bus, topics, directory, told, clock),
         #[cfg(feature = "jetstream")]
@@ -85,6 +131,74 @@ pub(super) async fn open(
     }
 }
 
+/// Sockets of our own: at leased ports, or in a folder of the data directory.
+#[cfg(feature = "zmq")]
+async fn zeromq(
+    bus: &Bus,
+    directory: &Path,
+    told: Sender<Heard>,
+    clock: Arc<dyn Clock>,
+    leases: &dyn Leases,
+) -> Result<Opened, Error> {
+    use crate::bus::kind::zmq;
+    let unusable = |reason: String| Error::Unusable { what: "the bus's sockets", reason };
+    let options = |endpoints| zmq::Options {
+        endpoints,
+        retention: retention(bus),
+        // Behind all that was given before, as long as fewer than a million a second were.
+        first: Place(u64::try_from(clock.now().as_micros()).unwrap_or_default()),
+        event_bytes_max: envelope::EVENT_BYTES_MAX,
+        curve: curve(bus),
+    };
+    let time: crate::bus::kind::Clock = {
+        let clock = clock.clone();
+        Arc::new(move || clock.now())
+    };
+    if bus.terms.kind == BusKind::Ipc {
+        let folder = std::path::absolute(directory).map_err(|error| unusable(error.to_string()))?;
+        let folder = folder.join(bus.terms.name.as_str());
+        let at = |what: &str| format!("ipc://{}", folder.join(what).display());
+        let endpoints = Endpoints { publish: at("publish"), subscribe: at("subscribe"), request: at("request") };
+        let carrier = zmq::open(options(endpoints), told, time).await.map_err(|failure| failed(bus, failure))?;
+        let endpoints = Some(carrier.endpoints().clone());
+        return Ok(Opened { carrier: Arc::new(carrier), endpoints, leases: Vec::new() });
+    }
+    let address = bound_at(&bus.terms).unwrap_or("127.0.0.1");
+    let mut tries = 0;
+    loop {
+        let leased = leases.lease(bus, &["publish", "subscribe", "request"]).await.map_err(unusable)?;
+        let (ids, ports): (Vec<LeaseId>, Vec<u16>) = leased.into_iter().unzip();
+        let [publish, subscribe, request] = ports[..] else {
+            return Err(unusable("three ports were asked for, and others came".to_owned()));
+        };
+        let at = |port: u16| format!("tcp://{address}:{port}");
+        let endpoints = Endpoints { publish: at(publish), subscribe: at(subscribe), request: at(request) };
+        match zmq::open(options(endpoints), told.clone(), time.clone()).await {
+            Ok(carrier) => {
+                let endpoints = Some(carrier.endpoints().clone());
+                return Ok(Opened { carrier: Arc::new(carrier), endpoints, leases: ids });
+            }
+            Err(failure) => {
+                leases.release(&ids).await;
+                tries += 1;
+                // A number that was leased before a restart may be somebody else's by now: then there are others.
+                if tries == BOUND_TRIES || !matches!(failure, Failure::Away(_)) {
+                    return Err(failed(bus, failure));
+                }
+            }
+        }
+    }
+}
+
+/// Whose keys are wanted on a ZMQ bus, as its metadata says.
+#[cfg(feature = "zmq")]
+fn curve(bus: &Bus) -> Option<crate::bus::kind::zmq::Curve> {
+    let clients = bus.terms.metadata.get("curveClients").and_then(|clients| clients.as_array());
+    let clients = clients.map(|clients| clients.iter().filter_map(|key| key.as_str()).map(str::to_owned).collect());
+    let server_secret_key_file = setting(bus, "curveSecretKeyFile")?.into();
+    Some(crate::bus::kind::zmq::Curve { server_secret_key_file, clients })
+}
+
 fn local(
     bus: &Bus,
     topics: Topics,
@@ -108,7 +222,7 @@ fn local(
 }
 
 /// What a broker's stream keeps that is made for a bus.
-#[cfg(any(feature = "jetstream", feature = "redis"))]
+#[cfg(any(feature = "jetstream", feature = "redis", feature = "zmq"))]
 fn retention(bus: &Bus) -> Retention {
     /// A gibibyte: more is for who makes the stream.
     const BYTES: u64 = 1 << 30;
@@ -119,7 +233,7 @@ fn retention(bus: &Bus) -> Retention {
 }
 
 /// What the bus's metadata says of how its broker is reached.
-#[cfg(feature = "jetstream")]
+#[cfg(any(feature = "jetstream", feature = "zmq"))]
 fn setting<'a>(bus: &'a Bus, name: &str) -> Option<&'a str> {
     bus.terms.metadata.get(name)?.as_str()
 }

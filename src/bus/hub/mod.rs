@@ -16,18 +16,19 @@ pub use listening::Listening;
 pub use past::{Failed, FromPast};
 
 use super::envelope::{self, Event};
-use super::kind::{Facts, Outgoing, Place};
+use super::kind::{Endpoints, Facts, Outgoing, Place};
 use super::router::{Attaching, Refused, SubscriberView, TopicView};
 use super::schema::{Misfit, Unusable};
 use super::topic::Rules;
 use super::{Measured, Verdict};
-use crate::model::{Actor, Bus, BusId, BusStatus, Time, TopicName, TopicTerms};
+use crate::model::{Actor, Bus, BusId, BusStatus, LeaseId, Time, TopicName, TopicTerms};
 use crate::registry::command::{Command, Request, TurnBus};
 use crate::registry::decide::Answer;
 use crate::registry::engine::{self, Clock, Handle};
 use crate::registry::graph::Observed;
 use crate::registry::refusal::Refusal;
 use crate::registry::view::Views;
+use futures_util::future::{BoxFuture, ready};
 use running::Running;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -97,6 +98,29 @@ impl From<Refusal> for Error {
     }
 }
 
+/// Where buses that listen themselves get their ports from.
+pub trait Leases: Send + Sync {
+    /// Leases a port of this machine for each use of a bus, for as long as the bus wants it; the same ones again where it
+    /// has them. Fails with what is to be told.
+    fn lease<'a>(&'a self, bus: &'a Bus, uses: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<(LeaseId, u16)>, String>>;
+
+    /// Gives ports back.
+    fn release<'a>(&'a self, leases: &'a [LeaseId]) -> BoxFuture<'a, ()>;
+}
+
+/// No ports: for a hub whose buses do not listen.
+pub struct NoLeases;
+
+impl Leases for NoLeases {
+    fn lease<'a>(&'a self, _: &'a Bus, _: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<(LeaseId, u16)>, String>> {
+        Box::pin(ready(Err("no ports are leased here".to_owned())))
+    }
+
+    fn release<'a>(&'a self, _: &'a [LeaseId]) -> BoxFuture<'a, ()> {
+        Box::pin(ready(()))
+    }
+}
+
 /// What came of publishing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
@@ -111,6 +135,7 @@ pub struct Hub {
     handle: Handle,
     views: Arc<Views>,
     clock: Arc<dyn Clock>,
+    leases: Arc<dyn Leases>,
     directory: PathBuf,
     // Held for look-ups and pointer moves; nothing waits under it.
     running: Mutex<HashMap<BusId, Arc<Running>>>,
@@ -126,8 +151,15 @@ impl std::fmt::Debug for Hub {
 
 impl Hub {
     /// No bus runs yet. Files of buses are kept in a directory of their own, which is made when one is needed.
-    pub fn new(handle: Handle, views: Arc<Views>, clock: Arc<dyn Clock>, directory: PathBuf) -> Self {
-        Hub { handle, views, clock, directory, running: Mutex::default(), turning: tokio::sync::Mutex::default() }
+    pub fn new(
+        handle: Handle,
+        views: Arc<Views>,
+        clock: Arc<dyn Clock>,
+        leases: Arc<dyn Leases>,
+        directory: PathBuf,
+    ) -> Self {
+        let (running, turning) = (Mutex::default(), tokio::sync::Mutex::default());
+        Hub { handle, views, clock, leases, directory, running, turning }
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<BusId, Arc<Running>>> {
@@ -204,13 +236,31 @@ impl Hub {
         let (told, heard) = tokio::sync::mpsc::channel(HEARD_MAX);
         let topics = self.views.current();
         let topics = topics.topics_of(id).map(|(topic, terms)| (topic.clone(), terms.clone())).collect();
-        let carrier = carriers::open(&bus, topics, &self.directory, told, self.clock.clone()).await?;
-        let running = Running::begin(self, &bus, carrier).await?;
+        let opened = carriers::open(&bus, topics, &self.directory, told, self.clock.clone(), &*self.leases).await?;
+        let leases = opened.leases.clone();
+        let running = match Running::begin(self, &bus, opened).await {
+            Ok(running) => running,
+            Err(error) => {
+                self.leases.release(&leases).await;
+                return Err(error);
+            }
+        };
         self.all().insert(id, running.clone());
-        let diagnostics = json!({ "places": running.behind.0 });
-        if let Err(error) = self.handle.submit(request(self.turned(id, BusStatus::Running, None, diagnostics))).await {
+        let mut diagnostics = json!({ "places": running.behind.0 });
+        if let Some(Endpoints { publish, subscribe, request }) = &running.endpoints {
+            diagnostics["endpoints"] = json!({"publish": publish, "subscribe": subscribe, "request": request});
+        }
+        let turn = TurnBus {
+            bus: id,
+            status: BusStatus::Running,
+            reason: None,
+            leases: leases.clone(),
+            diagnostics: Arc::new(diagnostics),
+        };
+        if let Err(error) = self.handle.submit(request(Command::TurnBus(Box::new(turn)))).await {
             self.all().remove(&id);
             running.close().await;
+            self.leases.release(&leases).await;
             return Err(error.into());
         }
         running.follow(heard);
@@ -236,6 +286,7 @@ impl Hub {
         };
         let measured = running.measure();
         running.close().await;
+        self.leases.release(&bus.leases).await;
         let diagnostics = json!({
             "published": measured.published, "delivered": measured.delivered, "dropped": measured.dropped,
         });
@@ -308,6 +359,11 @@ impl Hub {
     /// Lets somebody listen.
     pub fn listen(&self, id: BusId, attaching: Attaching) -> Result<Listening, Error> {
         Listening::try_new(self.running(id)?, attaching)
+    }
+
+    /// Where programs connect to a bus that listens itself, while it runs.
+    pub fn endpoints(&self, id: BusId) -> Option<Endpoints> {
+        self.running(id).ok()?.endpoints.clone()
     }
 
     /// What a bus has to do, where it runs.

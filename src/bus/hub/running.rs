@@ -1,16 +1,17 @@
 //! One bus that runs.
 
+use super::carriers::Opened;
 use super::durable::Seats;
 use super::{Error, Hub, past};
 use crate::bus::durable;
 use crate::bus::filter::Filter;
-use crate::bus::kind::{Carrier, Facts, Failure, Heard, Place};
+use crate::bus::kind::{Carrier, Endpoints, Facts, Failure, Heard, Place};
 use crate::bus::notice::Notice;
 use crate::bus::router::{Fate, Router};
 use crate::bus::{Arrived, Measured, NoticeKind};
 use crate::model::{
-    Actor, Bus, BusId, BusName, BusNotice, BusPolicy, BusStatus, Change, DurableSubscriber, NodeId, OnexEventId,
-    SubscriberId, TopicName, TopicTerms, TrustState,
+    Actor, Bus, BusId, BusName, BusNotice, BusPolicy, BusStatus, Change, DurableSubscriber, LeaseId, NodeId,
+    OnexEventId, SubscriberId, TopicName, TopicTerms, TrustState,
 };
 use crate::registry::command::{Command, Request, TurnBus};
 use crate::registry::engine::{Clock, Handle};
@@ -37,6 +38,10 @@ pub(super) struct Running {
     pub(super) name: BusName,
     pub(super) policy: BusPolicy,
     pub(super) carrier: Arc<dyn Carrier>,
+    /// Where programs connect to it, where it listens itself.
+    pub(super) endpoints: Option<Endpoints>,
+    /// The ports that it listens at.
+    leases: Vec<LeaseId>,
     /// What was carried before it began.
     pub(super) behind: Place,
     handle: Handle,
@@ -68,7 +73,8 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Running {
     /// A bus on a carrier that was opened.
-    pub(super) async fn begin(hub: &Hub, bus: &Bus, carrier: Arc<dyn Carrier>) -> Result<Arc<Self>, Error> {
+    pub(super) async fn begin(hub: &Hub, bus: &Bus, opened: Opened) -> Result<Arc<Self>, Error> {
+        let Opened { carrier, endpoints, leases } = opened;
         let name = bus.terms.name.clone();
         let facts = carrier.facts().await;
         let facts = facts.map_err(|failure| Error::Unreachable { name: name.to_string(), reason: failure.to_string() });
@@ -92,6 +98,8 @@ impl Running {
             name,
             policy: bus.terms.policy,
             carrier,
+            endpoints,
+            leases,
             behind,
             handle: hub.handle.clone(),
             views: hub.views.clone(),
@@ -251,7 +259,7 @@ impl Running {
 
     async fn turn(&self, status: BusStatus, reason: Option<String>) {
         let diagnostics = Arc::new(json!({}));
-        let turn = TurnBus { bus: self.id, status, reason, leases: Vec::new(), diagnostics };
+        let turn = TurnBus { bus: self.id, status, reason, leases: self.leases.clone(), diagnostics };
         let command = Command::TurnBus(Box::new(turn));
         let request = Request { command, actor: Actor::registry(), correlation_id: None };
         if let Err(error) = self.handle.submit(request).await {

@@ -13,6 +13,8 @@ pub mod jetstream;
 pub mod local;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "zmq")]
+pub mod zmq;
 
 use crate::model::{SubscriberName, Time, TopicName};
 use back_off::back_off;
@@ -85,6 +87,17 @@ pub enum Failure {
         /// The oldest place that is.
         oldest: Place,
     },
+}
+
+/// Where programs connect to a bus that listens itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// For those who publish and need no answer: PUB sockets.
+    pub publish: String,
+    /// For those who subscribe: SUB sockets.
+    pub subscribe: String,
+    /// For those who publish and want an answer: REQ and DEALER sockets.
+    pub request: String,
 }
 
 /// What is kept, and who is how far.

@@ -9,7 +9,7 @@ use super::super::types::onex_event::{BusEvent, ReplayInput};
 use super::super::types::subscriber::Acknowledge;
 use crate::access::Action;
 use crate::bus::hub::ListeningByName;
-use crate::model::{Bus, BusPolicy, DurableSubscriber, NodeId, SubscriberId, SubscriberName};
+use crate::model::{Bus, BusKind, BusPolicy, DurableSubscriber, NodeId, SubscriberId, SubscriberName};
 use crate::registry::command::{AttachSubscriber, Command};
 use crate::registry::decide::Answer;
 use async_graphql::{Context, Result};
@@ -40,6 +40,10 @@ pub(super) async fn listen(ctx: &Context<'_>, bus: &Bus, asked: Asked) -> Result
         && !(1..=BusPolicy::QUEUE_CAPACITY_MAX).contains(&capacity)
     {
         return Err(invalid("queueCapacity", format!("is 1 to {}", BusPolicy::QUEUE_CAPACITY_MAX)));
+    }
+    if matches!(bus.terms.kind, BusKind::Ipc | BusKind::Zmq) {
+        let reason = "is not for buses over ZeroMQ, which keep nothing: LOCAL, JETSTREAM and REDIS do";
+        return Err(invalid("durable", reason));
     }
     let view = services.views.current();
     let held = view.subscribers_of(bus.id).find(|held| held.name == name);

@@ -14,7 +14,7 @@ use super::topic::{self, Topic};
 use super::trust::TrustState;
 use crate::access::Action;
 use crate::bus::Measured;
-use crate::bus::kind::Place;
+use crate::bus::kind::{Endpoints, Place};
 use crate::bus::schema::hash_of;
 use crate::bus::topic::Rules;
 use crate::model::{
@@ -144,6 +144,17 @@ impl BusMetrics {
     }
 }
 
+/// Where programs connect to a bus that listens itself.
+#[derive(SimpleObject)]
+pub struct BusEndpoints {
+    /// For those who publish and need no answer: PUB sockets.
+    publish: String,
+    /// For those who subscribe: SUB sockets.
+    subscribe: String,
+    /// For those who publish and want an answer: REQ and DEALER sockets.
+    request: String,
+}
+
 /// What a bus's carrier keeps, in memory or elsewhere.
 #[derive(SimpleObject)]
 pub struct BusKept {
@@ -199,6 +210,12 @@ impl Bus {
     /// Where the broker is, without the user and password that stand in it; null for kinds without a broker.
     async fn endpoint_uri(&self) -> Option<String> {
         self.bus.terms.shown_endpoint()
+    }
+    /// Where programs connect to it with sockets of their own, while it runs; null for kinds that do not listen
+    /// themselves.
+    async fn endpoints(&self, ctx: &Context<'_>) -> Result<Option<BusEndpoints>> {
+        let endpoints = live(ctx)?.buses.endpoints(self.bus.id);
+        Ok(endpoints.map(|Endpoints { publish, subscribe, request }| BusEndpoints { publish, subscribe, request }))
     }
     /// What it is for, in words; null where nobody said.
     async fn purpose(&self) -> Option<&str> {
@@ -337,7 +354,7 @@ pub struct CreateBusInput {
     name: String,
     /// What carries it.
     kind: BusKind,
-    /// Where the broker is, for kinds that have one.
+    /// Where the broker is, for kinds that have one; of ZMQ, the address to listen at, tcp://127.0.0.1 when absent.
     endpoint_uri: Option<String>,
     /// What it is for, in words.
     purpose: Option<String>,

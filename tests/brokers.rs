@@ -1,0 +1,265 @@
+//! Buses with somebody else at the other end: real brokers that are killed and come back, and programs that know
+//! nothing of the registry but the documented JSON.
+
+use crate::support::broker::Broker;
+use crate::support::server::Server;
+use crate::support::{PATIENCE, eventually, python};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use onex::client::Error;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use uuid::Uuid;
+
+const CREATE: &str = "mutation($i: CreateBusInput!) { createBus(input: $i) { id status endpoints { publish subscribe \
+                      request } portLeases { port purpose } } }";
+const PUBLISH: &str = "mutation($i: PublishInput!) { publish(input: $i) { sequence } }";
+const EVENTS: &str = "subscription($bus: String!, $durable: String) { busEvents(bus: $bus, durable: $durable) { topic \
+                      sequence redelivery event { eventId eventType nodeId metadata } } }";
+const ACK: &str = "mutation($i: AckEventInput!) { ackEvent(input: $i) { acknowledged } }";
+
+type Events = BoxStream<'static, Result<Value, Error>>;
+
+async fn create(server: &Server, kind: &str, endpoint: Option<String>) -> Value {
+    let input = json!({"name": "shop", "kind": kind, "endpointUri": endpoint, "retryBackoffMs": 50});
+    server.query(CREATE, json!({ "i": input })).await["createBus"].take()
+}
+
+async fn listen(server: &Server, durable: Option<&str>) -> Events {
+    let variables = json!({"bus": "shop", "durable": durable});
+    let events = server.client().subscribe::<Value>(EVENTS, variables).await.unwrap().boxed();
+    eventually("it listens", async || {
+        let asked = "{ bus(by: {name: \"shop\"}) { metrics { subscriberCount } } }";
+        (server.query(asked, Value::Null).await["bus"]["metrics"]["subscriberCount"] != 0).then_some(())
+    })
+    .await;
+    events
+}
+
+async fn next(events: &mut Events) -> Value {
+    let next = tokio::time::timeout(PATIENCE, events.next()).await;
+    next.expect("an event in time").expect("an event").unwrap()["busEvents"].take()
+}
+
+fn event(number: u64) -> Value {
+    json!({"nodeId": Uuid::from_u128(7), "eventType": "COUNTED", "metadata": {"number": number}})
+}
+
+/// An envelope as the documentation has it, by somebody else.
+fn envelope(number: u64) -> String {
+    let envelope = json!({
+        "event_id": Uuid::new_v4(), "node_id": Uuid::from_u128(9), "timestamp": "2026-11-22T12:00:00Z",
+        "event_type": "COUNTED", "metadata": {"number": number},
+    });
+    envelope.to_string()
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name)
+}
+
+/// A program that prints a line of JSON for each thing it has to say.
+struct Program {
+    child: Child,
+    lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
+}
+
+impl Program {
+    fn start(python: &Path, name: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(python);
+        command.arg(script(name)).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Program { child, lines }
+    }
+
+    /// Waits until it says on stderr that it listens.
+    async fn listens(&mut self) {
+        let mut said = BufReader::new(self.child.stderr.take().unwrap()).lines();
+        let line = tokio::time::timeout(PATIENCE, said.next_line()).await.unwrap().unwrap();
+        assert_eq!(line.as_deref(), Some("listening"));
+    }
+
+    async fn line(&mut self) -> Value {
+        let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await.expect("a line in time").unwrap();
+        serde_json::from_str(&line.expect("a line")).unwrap()
+    }
+
+    async fn ended(mut self) {
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
+        assert!(ended.success(), "{ended}");
+    }
+}
+
+/// What a program sees is the documented JSON, and no more.
+fn check_envelope(line: &Value, topic: &str, number: u64) {
+    assert_eq!(line["topic"], topic);
+    let seen: Value = serde_json::from_str(line["text"].as_str().unwrap()).unwrap();
+    let mut names: Vec<&String> = seen.as_object().unwrap().keys().collect();
+    names.sort();
+    assert_eq!(names, ["event_id", "event_type", "metadata", "node_id", "timestamp"], "{seen}");
+    assert_eq!((&seen["event_type"], &seen["metadata"]), (&json!("COUNTED"), &json!({"number": number})));
+}
+
+/// A program publishes and receives on the broker itself, beside the registry.
+async fn beside(server: &Server, python: &Path, name: &str, url: &str) {
+    let mut events = listen(server, None).await;
+    let mut receiver =
+        Program::start(python, name, &["receive", "--url", url, "--bus", "shop", "--topic", "orders.made"]);
+    receiver.listens().await;
+    let input = json!({"i": {"bus": "shop", "topic": "orders.made", "event": event(1)}});
+    server.query(PUBLISH, input).await;
+    check_envelope(&receiver.line().await, "orders.made", 1);
+    receiver.ended().await;
+    assert_eq!(next(&mut events).await["event"]["metadata"]["number"], 1);
+    let text = envelope(2);
+    let arguments = ["publish", "--url", url, "--bus", "shop", "--topic", "orders.paid", "--text", &text];
+    Program::start(python, name, &arguments).ended().await;
+    let seen = next(&mut events).await;
+    assert_eq!((seen["topic"].as_str(), &seen["event"]["metadata"]["number"]), (Some("orders.paid"), &json!(2)));
+    assert_eq!(seen["event"]["nodeId"], json!(Uuid::from_u128(9)));
+}
+
+/// A durable subscriber and those who publish, while the broker is killed and started again.
+async fn killed_in_mid_flow(server: &Server, broker: &mut Broker) {
+    let mut events = listen(server, Some("billing")).await;
+    let publish = async |number: u64| {
+        let input = json!({"i": {"bus": "shop", "topic": "t", "event": event(number)}});
+        server.client().query::<Value>(PUBLISH, input).await.is_ok()
+    };
+    let mut answered = Vec::new();
+    for number in 0..20 {
+        assert!(publish(number).await);
+        answered.push(number);
+    }
+    // Some are done with, some are with the subscriber, some wait: then the broker goes.
+    let mut found: BTreeMap<u64, u32> = BTreeMap::new();
+    let mut take = async |events: &mut Events| {
+        let given = next(events).await;
+        let number = given["event"]["metadata"]["number"].as_u64().unwrap();
+        let before = found.entry(number).or_default();
+        assert!(*before == 0 || given["redelivery"].as_u64().unwrap() > 0, "what comes twice is marked: {given}");
+        *before += 1;
+        let input = json!({"bus": "shop", "subscriber": "billing", "sequences": [given["sequence"]]});
+        let _ = server.client().query::<Value>(ACK, json!({ "i": input })).await;
+        found.len()
+    };
+    for _ in 0..5 {
+        take(&mut events).await;
+    }
+    broker.kill();
+    let status = async |wanted: &str| {
+        let asked = "{ bus(by: {name: \"shop\"}) { status reason } }";
+        let bus = server.query(asked, Value::Null).await["bus"].take();
+        (bus["status"] == wanted).then_some(bus)
+    };
+    let degraded = eventually("it is DEGRADED", async || status("DEGRADED").await).await;
+    assert!(degraded["reason"].is_string(), "{degraded}");
+    assert!(!publish(1_000).await, "nobody is told that an event was taken which nobody has");
+    broker.start_again().await;
+    eventually("it is RUNNING", async || status("RUNNING").await).await;
+    for number in 20..30 {
+        assert!(publish(number).await);
+        answered.push(number);
+    }
+    while take(&mut events).await < answered.len() {}
+    let lost: Vec<_> = answered.iter().filter(|number| !found.contains_key(number)).collect();
+    assert_eq!(lost, Vec::<&u64>::new(), "what was answered is lost");
+}
+
+#[tokio::test]
+async fn a_jetstream_bus_is_shared_with_nats_py_and_loses_nothing_when_its_server_is_killed() {
+    let Some(mut broker) = Broker::nats().await else { return };
+    let server = Server::start();
+    let url = format!("nats://127.0.0.1:{}", broker.port);
+    assert_eq!(create(&server, "JETSTREAM", Some(url.clone())).await["status"], "RUNNING");
+    if let Some(python) = python("nats") {
+        beside(&server, &python, "bus_nats.py", &url).await;
+    }
+    killed_in_mid_flow(&server, &mut broker).await;
+}
+
+#[tokio::test]
+async fn a_redis_bus_is_shared_with_redis_py_and_loses_nothing_when_its_server_is_killed() {
+    let Some(mut broker) = Broker::redis().await else { return };
+    let server = Server::start();
+    let url = format!("redis://127.0.0.1:{}/0", broker.port);
+    assert_eq!(create(&server, "REDIS", Some(url.clone())).await["status"], "RUNNING");
+    if let Some(python) = python("redis") {
+        beside(&server, &python, "bus_redis.py", &url).await;
+    }
+    killed_in_mid_flow(&server, &mut broker).await;
+}
+
+/// Programs with ZeroMQ sockets publish, publish with an answer, and subscribe.
+async fn by_sockets(server: &Server, made: &Value) {
+    let Some(python) = python("zmq") else { return };
+    let endpoint = |what: &str| made["endpoints"][what].as_str().unwrap().to_owned();
+    let (publish, subscribe, request) = (endpoint("publish"), endpoint("subscribe"), endpoint("request"));
+    let mut events = listen(server, None).await;
+    let text = envelope(1);
+    let asked = ["request", "--endpoint", &request, "--topic", "orders.made", "--text", &text];
+    let mut asking = Program::start(&python, "bus_zmq.py", &asked);
+    let answer = asking.line().await;
+    let seen = next(&mut events).await;
+    assert_eq!(seen["event"]["metadata"]["number"], 1);
+    assert!(answer.to_string().contains(&seen["sequence"].to_string()), "{answer} names the place of {seen}");
+    let mut listener =
+        Program::start(&python, "bus_zmq.py", &["subscribe", "--endpoint", &subscribe, "--topic", "orders."]);
+    // Nobody says when a subscription has come: what is published is repeated until something is heard.
+    let repeat = async {
+        for number in 2.. {
+            let input = json!({"i": {"bus": "shop", "topic": "orders.paid", "event": event(number)}});
+            server.query(PUBLISH, input).await;
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let heard = tokio::select! { heard = listener.line() => heard, () = repeat => unreachable!() };
+    assert_eq!(heard["topic"], "orders.paid");
+    let text = envelope(999);
+    let said = ["publish", "--endpoint", &publish, "--topic", "orders.sent", "--text", &text];
+    let _speaking = Program::start(&python, "bus_zmq.py", &said);
+    while next(&mut events).await["event"]["metadata"]["number"] != 999 {}
+}
+
+#[tokio::test]
+async fn a_zmq_bus_is_reached_with_pyzmq_at_ports_that_it_leases_and_keeps_over_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start_in(directory.path(), &[]);
+    let made = create(&server, "ZMQ", None).await;
+    let leases = made["portLeases"].as_array().unwrap();
+    assert_eq!(leases.len(), 3, "{made}");
+    for what in ["publish", "subscribe", "request"] {
+        let port = &leases.iter().find(|lease| lease["purpose"].as_str().unwrap().ends_with(what)).unwrap()["port"];
+        assert_eq!(made["endpoints"][what], json!(format!("tcp://127.0.0.1:{port}")));
+    }
+    by_sockets(&server, &made).await;
+    let asked = "subscription { busEvents(bus: \"shop\", durable: \"a\") { topic } }";
+    let mut refused = server.client().subscribe::<Value>(asked, json!({})).await.unwrap().boxed();
+    assert!(refused.next().await.unwrap().unwrap_err().to_string().contains("durable"));
+    assert!(server.stop().success());
+
+    let server = Server::start_in(directory.path(), &[]);
+    let asked = "{ bus(by: {name: \"shop\"}) { id status endpoints { publish subscribe request } } }";
+    let back = server.query(asked, Value::Null).await["bus"].take();
+    assert_eq!((&back["status"], &back["endpoints"]), (&json!("RUNNING"), &made["endpoints"]));
+    let stop = "mutation($b: UUID!) { stopBus(input: {busId: $b}) { portLeases { port } } }";
+    let stopped = server.query(stop, json!({"b": back["id"]})).await;
+    assert_eq!(stopped["stopBus"]["portLeases"], json!([]));
+    let leases = server.query("{ registry { counts { activeLeases } } }", Value::Null).await;
+    assert_eq!(leases["registry"]["counts"]["activeLeases"], 0, "its ports are free again");
+}
+
+#[tokio::test]
+async fn an_ipc_bus_is_reached_with_pyzmq_at_sockets_in_the_data_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start_in(directory.path(), &[]);
+    let made = create(&server, "IPC", None).await;
+    let endpoint = made["endpoints"]["publish"].as_str().unwrap();
+    assert!(endpoint.starts_with("ipc:///") && endpoint.ends_with("/buses/shop/publish"), "{endpoint}");
+    by_sockets(&server, &made).await;
+}
