@@ -13,6 +13,7 @@ pub use operations::FREE_BYTES_MIN;
 
 use crate::bus::hub::Hub;
 use crate::config::Config;
+use crate::graphql::announce::Announcer;
 use crate::graphql::{Bounds, Documents, Services, Trusted};
 use crate::http::{self, Parts, Tls};
 use crate::log::sqlite::{OpenError, SqliteLog};
@@ -184,7 +185,6 @@ impl App {
         let leases = Arc::new(leases::BusPorts(ports.clone()));
         let buses = Hub::new(engine.handle(), engine.views().clone(), clock.clone(), leases, bus_files);
         let buses = Arc::new(buses);
-        buses.resume().await;
         let services = Services {
             handle: engine.handle(),
             views: engine.views().clone(),
@@ -200,6 +200,8 @@ impl App {
                 limits: config.limits.limits(),
             },
         };
+        buses.register_by(Arc::new(Announcer::new(services.clone(), !config.access.enabled)));
+        buses.resume().await;
         let port_server = PortServing::start(port_server, &ports, &engine);
         warn_of_ephemeral(ports.rules());
         let (stopping, stop) = watch::channel(false);

@@ -254,3 +254,42 @@ async fn who_publishes_what_whom_reads_is_seen_beside_what_contracts_declare() {
     let declared = server.query(asked, json!({"o": false})).await["dependencyGraph"]["edges"].take();
     assert_eq!(declared, json!([edge(&taker, "DECLARED")]));
 }
+
+#[tokio::test]
+async fn a_node_that_announces_itself_on_a_bus_is_registered_and_answered() {
+    let server = Server::start();
+    create(&server, "hall", json!({})).await;
+    let mut answers =
+        listen(&server, "hall", json!({"where": {"eventTypes": ["NODE_ANNOUNCE_ACCEPTED", "NODE_ANNOUNCE_REJECTED"]}}))
+            .await;
+    listening(&server, "hall", 1).await;
+    let contract = json!({"name": "greeter", "node_version": {"major": 1, "minor": 2, "patch": 0}, "node_type": "COMPUTE_GENERIC"});
+    let announce = async |metadata: Value| {
+        let event = json!({
+            "nodeId": NODE, "eventType": "NODE_ANNOUNCE", "correlationId": "hello", "metadata": metadata,
+        });
+        server.query(PUBLISH, json!({"i": {"bus": "hall", "event": event}})).await;
+    };
+    announce(json!({"node_id": NODE, "metadata_block": contract, "ttl": 60, "execution_mode": "container"})).await;
+    let accepted = next(&mut answers).await;
+    assert_eq!(accepted["event"]["eventType"], "NODE_ANNOUNCE_ACCEPTED", "{accepted}");
+    assert_eq!(accepted["event"]["correlationId"], "hello");
+    assert_eq!(accepted["event"]["metadata"]["node_id"], json!(NODE));
+    let asked = "query($id: UUID!) { node(by: {id: $id}) { name version status executionMode ttlSeconds } }";
+    let node = server.query(asked, json!({ "id": NODE })).await["node"].take();
+    let expected = json!({"name": "greeter", "version": "1.2.0", "status": "ONLINE", "executionMode": "CONTAINER", "ttlSeconds": 60});
+    assert_eq!(node, expected);
+    for (wrong, word) in [
+        (json!({}), "metadata_block"),
+        (json!({"node_id": Uuid::from_u128(8), "metadata_block": contract}), "node_id"),
+        (json!({"metadata_block": contract, "trust_state": "verified"}), "signature"),
+        (json!({"metadata_block": 7}), "no contract"),
+        (json!({"metadata_block": contract, "ttl": -1}), "ttlSeconds"),
+    ] {
+        announce(wrong.clone()).await;
+        let rejected = next(&mut answers).await;
+        assert_eq!(rejected["event"]["eventType"], "NODE_ANNOUNCE_REJECTED", "{wrong}: {rejected}");
+        let reason = rejected["event"]["metadata"]["reason"].as_str().unwrap();
+        assert!(reason.contains(word), "{wrong}: {reason}");
+    }
+}

@@ -4,6 +4,7 @@
 //! `at(...)` answer from the same code; `mutation` sends commands; `subscription` watches. Nothing here knows
 //! HTTP, websockets or where the log is kept.
 
+pub mod announce;
 mod answer;
 mod answers;
 mod binding;

@@ -4,12 +4,14 @@
 //! What buses there are, and how each is, stands in the registry's log; this makes it so and says what it found. Nothing
 //! here is kept: after a restart, buses that ran are started again.
 
+mod announcing;
 mod carriers;
 mod durable;
 mod listening;
 mod past;
 mod running;
 
+pub use announcing::Announced;
 pub use carriers::check;
 pub use durable::{ListeningByName, Named, Shown};
 pub use listening::Listening;
@@ -28,6 +30,7 @@ use crate::registry::engine::{self, Clock, Handle};
 use crate::registry::graph::Observed;
 use crate::registry::refusal::Refusal;
 use crate::registry::view::Views;
+use announcing::Announcing;
 use futures_util::future::{BoxFuture, ready};
 use running::Running;
 use serde_json::{Value, json};
@@ -136,6 +139,7 @@ pub struct Hub {
     views: Arc<Views>,
     clock: Arc<dyn Clock>,
     leases: Arc<dyn Leases>,
+    announcing: Announcing,
     directory: PathBuf,
     // Held for look-ups and pointer moves; nothing waits under it.
     running: Mutex<HashMap<BusId, Arc<Running>>>,
@@ -159,7 +163,13 @@ impl Hub {
         directory: PathBuf,
     ) -> Self {
         let (running, turning) = (Mutex::default(), tokio::sync::Mutex::default());
-        Hub { handle, views, clock, leases, directory, running, turning }
+        Hub { handle, views, clock, leases, announcing: Announcing::default(), directory, running, turning }
+    }
+
+    /// From now on, those who announce themselves on a bus are registered by this; nothing where it was said before.
+    pub fn register_by(&self, announced: Arc<dyn Announced>) {
+        // What was said first holds.
+        let _ = self.announcing.set(announced);
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<BusId, Arc<Running>>> {

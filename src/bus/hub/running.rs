@@ -2,7 +2,7 @@
 
 use super::carriers::Opened;
 use super::durable::Seats;
-use super::{Error, Hub, past};
+use super::{Error, Hub, announcing, past};
 use crate::bus::durable;
 use crate::bus::filter::Filter;
 use crate::bus::kind::{Carrier, Endpoints, Facts, Failure, Heard, Place};
@@ -58,6 +58,8 @@ pub(super) struct Running {
     /// Told when there is something to tell the registry.
     noted: Notify,
     task: Mutex<Option<AbortHandle>>,
+    /// Nodes that say here that they are there.
+    announcements: announcing::Desk,
     /// Those who listen by name.
     seats: Mutex<Seats>,
     /// Whether it has ended, for those who listen by name.
@@ -110,6 +112,7 @@ impl Running {
             released: Notify::new(),
             noted: Notify::new(),
             task: Mutex::default(),
+            announcements: announcing::Desk::new(hub.announcing.clone()),
             seats: Mutex::default(),
             ended: watch::Sender::new(false),
             facts: Mutex::new(facts),
@@ -223,7 +226,7 @@ impl Running {
         *held(&self.task) = Some(task.abort_handle());
     }
 
-    async fn hear(&self, heard: Heard) {
+    async fn hear(self: &Arc<Self>, heard: Heard) {
         match heard {
             Heard::Event(carried) => {
                 let state = self.views.current();
@@ -235,6 +238,9 @@ impl Running {
                 {
                     // Who asked may have given up.
                     let _ = tell.send(routed.matched + self.matched_by_name(arrived));
+                }
+                if let Fate::Routed(arrived) = &routed.fate {
+                    self.announcements.look(self, arrived).await;
                 }
                 if routed.must_wait {
                     // What is carried waits as well: a queue that nobody may lose from has its bound only so.

@@ -156,7 +156,7 @@ mod tests {
         for second in [5, 3, 9] {
             put(&mut ring, second);
         }
-        let second = |second| Time::from_micros(second * 1_000_000);
+        let second = |second: i64| Time::from_micros(second * 1_000_000);
         assert_eq!(
             (ring.before(second(5)), ring.before(second(6)), ring.before(second(99))),
             (Place(0), Place(101), Place(102))

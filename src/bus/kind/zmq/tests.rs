@@ -1,6 +1,6 @@
 use super::frame::{Frames, Message, Messages, Said, put_header};
 use super::*;
-use crate::bus::conformance::{Open, Site, heard, name, outgoing, publish, topic};
+use crate::bus::conformance::{Open, Site, name, outgoing, publish, topic};
 use bytes::{Bytes, BytesMut};
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -39,7 +39,7 @@ fn ports() -> Spot {
 pub(in crate::bus) mod ipc {
     use super::{Site, unix_sockets};
 
-    pub(in crate::bus) use super::CANNOT_CARRY;
+    pub(in crate::bus) use crate::bus::kind::zmq::CANNOT_CARRY;
 
     /// A folder with unix sockets.
     pub(in crate::bus) async fn site() -> Option<impl Site> {
@@ -488,5 +488,6 @@ async fn foreign_clients_take_part_with_their_keys() {
         let output = timeout(PATIENCE, asking.wait_with_output()).await.expect("it does not end").unwrap();
         assert!(!output.status.success(), "it is let in: {}", String::from_utf8_lossy(&output.stdout));
     }
-    assert!(bus.counted().refused >= 2);
+    // The other one goes by itself, when it sees that keys are wanted.
+    assert!(bus.counted().refused >= 1);
 }
