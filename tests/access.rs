@@ -582,6 +582,54 @@ async fn buses_and_topics_are_for_those_whom_the_policy_permits_them() {
 }
 
 #[tokio::test]
+async fn equal_subscriptions_to_a_bus_give_each_caller_what_it_may_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let policy = r#"
+@id("admin") permit (principal in Role::"admin", action, resource);
+@id("bus") permit (principal in Role::"tenant", action, resource is Bus);
+@id("a") permit (principal in Role::"tenant", action, resource is Topic) when { resource.name like "a.*" };
+@id("all") permit (principal in Role::"wide", action in [Action::"read", Action::"administer"], resource);
+@id("listen") permit (principal in Role::"wide", action == Action::"subscribe", resource is Bus);
+@id("b") permit (principal in Role::"wide", action == Action::"subscribe", resource is Topic)
+    when { resource.name like "b.*" };
+"#;
+    let guarded = guarded_by(policy, &directory.path().join("policy.cedar"));
+    ask(&guarded.admin, "mutation { createBus(input: {name: \"own\", kind: LOCAL}) { id } }", json!({})).await.unwrap();
+    let (one, ..) = guarded.client("one", &["tenant"], None).await;
+    let (other, ..) = guarded.client("other", &["tenant"], None).await;
+    // Who sees all changes as the admin does, and yet may not subscribe to every topic.
+    let (wide, ..) = guarded.client("wide", &["wide"], None).await;
+    let watch = "subscription { busEvents(bus: \"own\") { topic missed } }";
+    let expected = [
+        (&guarded.admin, &["a.x", "b.x", "a.y", "b.y"][..]),
+        (&one, &["a.x", "a.y"]),
+        (&other, &["a.x", "a.y"]),
+        (&wide, &["b.x", "b.y"]),
+    ];
+    let mut watching = Vec::new();
+    for (client, topics) in expected {
+        watching.push((client.subscribe::<Value>(watch, json!({})).await.unwrap(), topics));
+    }
+    let count = "{ bus(by: {name: \"own\"}) { metrics { subscriberCount } } }";
+    eventually("all listen", async || {
+        let found = ask(&guarded.admin, count, json!({})).await.unwrap();
+        (found["bus"]["metrics"]["subscriberCount"] == 4).then_some(())
+    })
+    .await;
+    let publish = "mutation($t: String!) { publish(input: {bus: \"own\", topic: $t, event: {nodeId: \
+                   \"00000000-0000-4000-8000-000000000001\", eventType: \"DONE\"}}) { topic } }";
+    for topic in ["a.x", "b.x", "a.y", "b.y"] {
+        ask(&guarded.admin, publish, json!({ "t": topic })).await.unwrap();
+    }
+    for (events, topics) in &mut watching {
+        for topic in *topics {
+            let event = events.next().await.unwrap().unwrap()["busEvents"].take();
+            assert_eq!(event, json!({"topic": topic, "missed": 0}));
+        }
+    }
+}
+
+#[tokio::test]
 async fn calls_are_seen_by_their_callers_and_providers() {
     let guarded = guarded("");
     let (ann, ..) = guarded.client("ann", &["agent"], None).await;

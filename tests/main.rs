@@ -16,6 +16,7 @@ mod answers;
 mod bad_input;
 mod brokers;
 mod bus_commands;
+mod bus_sharing;
 mod buses;
 mod calls;
 mod cli;

@@ -41,7 +41,7 @@ pub mod topic;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use arrived::Arrived;
 pub use durable::{Acknowledging, Durable};

@@ -9,6 +9,7 @@ use onex::registry::engine::Clock;
 use onex::telemetry::Metrics;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub struct Door {
@@ -22,7 +23,13 @@ pub fn caller() -> Caller {
 }
 
 impl Door {
+    /// One through which no bus is created: nothing is written there.
     pub fn new() -> Self {
+        Door::with_buses_in(std::env::temp_dir().join("no-bus-of-this-test"))
+    }
+
+    /// One that keeps files of buses in a folder.
+    pub fn with_buses_in(directory: PathBuf) -> Self {
         let registry = Registry::new();
         let (handle, views) = (registry.engine.handle(), registry.engine.views().clone());
         let calls = onex::config::Calls::default();
@@ -32,15 +39,8 @@ impl Door {
         let told = metrics.calls.clone();
         let proxy = Proxy::start(handle.clone(), views.clone(), clock.clone(), calls.rules(), outbound, told);
         let proxy = Arc::new(proxy);
-        // No bus is created through this door: nothing is written there.
-        let nowhere = std::env::temp_dir().join("no-bus-of-this-test");
-        let buses = onex::bus::hub::Hub::new(
-            handle.clone(),
-            views.clone(),
-            clock.clone(),
-            Arc::new(onex::bus::hub::NoLeases),
-            nowhere,
-        );
+        let leases = Arc::new(onex::bus::hub::NoLeases);
+        let buses = onex::bus::hub::Hub::new(handle.clone(), views.clone(), clock.clone(), leases, directory);
         let services = Services {
             buses: Arc::new(buses),
             ports: Arc::new(registry.ports(onex::config::Ports::default().rules().unwrap())),

@@ -73,17 +73,20 @@ pub struct FromPast {
 }
 
 impl Hub {
-    /// Lets somebody listen, with what of the past it asks for; fails where some of that is no longer kept.
-    pub async fn listen_from_past(&self, id: BusId, attaching: Attaching) -> Result<FromPast, Error> {
+    /// Whether memory has what of the past somebody asks for: then [`Hub::listen`] is enough.
+    pub fn covers(&self, id: BusId, attaching: &Attaching) -> Result<bool, Error> {
         let running = self.running(id)?;
-        let covered = match attaching.replay {
+        Ok(match attaching.replay {
+            // What the carrier has besides, only the carrier knows.
             Replay::All => false,
             replay => running.router().covers(running.clock().now(), replay, &attaching.wanted).is_ok(),
-        };
-        if covered {
-            let live = Some(Listening::try_new(running.clone(), attaching)?);
-            return Ok(FromPast { running, attaching: None, read: Place(0), page: VecDeque::new(), live });
-        }
+        })
+    }
+
+    /// Lets somebody listen, with what of the past it asks for, read from the carrier; fails where some of that is no
+    /// longer kept there.
+    pub async fn listen_from_past(&self, id: BusId, attaching: Attaching) -> Result<FromPast, Error> {
+        let running = self.running(id)?;
         let begun = async {
             let from = match attaching.replay {
                 Replay::Behind(place) => place,

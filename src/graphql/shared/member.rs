@@ -29,7 +29,7 @@ impl Member {
     pub(super) fn new(shared: Arc<Shared>, live: Arc<Live>, place: Sequence) -> Self {
         let way = match live.sit_down(place) {
             Some(seat) => Way::Seated { seat, taken: None },
-            None => Way::Alone(shared.alone(&live.asked, &live.caller, Some(place))),
+            None => Way::Alone(shared.alone(&live.asked, &live.caller, Some(place), None)),
         };
         Member { shared, live, place, way }
     }
@@ -51,7 +51,8 @@ impl Stream for Member {
                         Found::Nothing => return Poll::Pending,
                         Found::Lost => {
                             this.live.stand_up(*seat);
-                            let answers = this.shared.alone(&this.live.asked, &this.live.caller, Some(this.place));
+                            let (asked, caller) = (&this.live.asked, &this.live.caller);
+                            let answers = this.shared.alone(asked, caller, Some(this.place), None);
                             this.way = Way::Alone(answers);
                         }
                     }

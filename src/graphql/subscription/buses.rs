@@ -1,21 +1,17 @@
 //! Events that travel a bus.
 
-use super::super::Caller;
 use super::super::error::{self, invalid};
-use super::super::mutation::buses::{may_on_topic, permitted};
+use super::super::mutation::buses::permitted;
 use super::super::reach::{asker, live};
 use super::super::types::bus::{BusEventFilter, Overflow};
-use super::super::types::onex_event::{BusEvent, ReplayInput};
+use super::super::types::onex_event::ReplayInput;
 use super::super::types::subscriber::Acknowledge;
-use super::named;
+use super::listener::{Events, Listener, Part};
+use super::{named, past};
 use crate::access::Action;
-use crate::bus::history::Replay;
-use crate::bus::hub::{Failed, FromPast};
-use crate::bus::router::{Attaching, EndReason};
-use crate::model::{BusName, NodeId, SubscriberId};
+use crate::bus::router::Attaching;
+use crate::model::{NodeId, SubscriberId};
 use async_graphql::{Context, Result, Subscription as GraphQlSubscription};
-use futures_util::future::ready;
-use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use uuid::Uuid;
 
 /// Events that travel a bus.
@@ -55,7 +51,10 @@ impl BusSubscription {
                           bound to when absent."
         )]
         node_id: Option<Uuid>,
-    ) -> Result<BoxStream<'static, Result<BusEvent>>> {
+    ) -> Result<Events> {
+        if let Some(events) = ctx.data_opt::<Part>().and_then(Part::events) {
+            return Ok(events);
+        }
         let (services, caller) = (live(ctx)?, asker(ctx)?);
         let bound = caller.visitor.bound_to();
         if bound.is_some_and(|own| node_id.is_some_and(|node| node != own.0)) {
@@ -80,55 +79,16 @@ impl BusSubscription {
             node,
             ..Attaching::new(id, caller.actor.principal.clone())
         };
-        let (name, caller) = (bus.terms.name.clone(), caller.clone());
-        if attaching.replay != Replay::None {
+        let name = bus.terms.name.clone();
+        if !services.buses.covers(bus.id, &attaching).map_err(error::bus)? {
             let from_past = services.buses.listen_from_past(bus.id, attaching).await.map_err(error::bus)?;
-            return Ok(shown(from_past_on(name, from_past), caller));
+            return Ok(past::events(name, from_past, caller.clone()));
         }
         let listening = services.buses.listen(bus.id, attaching).map_err(error::bus)?;
-        let events = stream::unfold(Some(listening), move |listening| {
-            let bus = name.clone();
-            async move {
-                let mut listening = listening?;
-                match listening.next().await {
-                    Ok(given) => Some((Ok(BusEvent { bus, given }), Some(listening))),
-                    Err(end) if end.reason == EndReason::Overflowed => {
-                        Some((Err(error::overflowed(bus.as_str(), end.missed)), None))
-                    }
-                    Err(_) => None,
-                }
-            }
-        });
-        Ok(shown(events, caller))
+        let listener = Listener::new(listening, name, caller.clone());
+        Ok(match ctx.data_opt::<Part>() {
+            Some(part) => part.hand_over(listener),
+            None => Box::pin(listener.events()),
+        })
     }
-}
-
-/// What went before, then what is live.
-fn from_past_on(bus: BusName, from_past: FromPast) -> impl Stream<Item = Result<BusEvent>> + Send + 'static {
-    stream::unfold(Some(from_past), move |from_past| {
-        let bus = bus.clone();
-        async move {
-            let mut from_past = from_past?;
-            match from_past.next().await {
-                Ok(given) => Some((Ok(BusEvent { bus, given }), Some(from_past))),
-                Err(Failed::Ended(end)) if end.reason == EndReason::Overflowed => {
-                    Some((Err(error::overflowed(bus.as_str(), end.missed)), None))
-                }
-                Err(Failed::Ended(_)) => None,
-                Err(Failed::NotJoined(failed)) => Some((Err(error::bus(failed)), None)),
-            }
-        }
-    })
-}
-
-/// What of the topics one may not read is as if nothing were published there.
-fn shown(
-    events: impl Stream<Item = Result<BusEvent>> + Send + 'static,
-    caller: Caller,
-) -> BoxStream<'static, Result<BusEvent>> {
-    let shown = move |event: &Result<BusEvent>| {
-        let shown = |event: &BusEvent| may_on_topic(&caller, Action::Subscribe, &event.given.event.topic);
-        ready(event.as_ref().map_or(true, shown))
-    };
-    events.filter(shown).boxed()
 }

@@ -3,7 +3,9 @@
 mod buses;
 pub(super) mod calls;
 mod events;
+pub(super) mod listener;
 mod named;
+mod past;
 
 use async_graphql::MergedSubscription;
 

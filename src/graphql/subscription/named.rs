@@ -7,13 +7,14 @@ use super::super::reach::{asker, live};
 use super::super::types::bus::{BusEventFilter, Overflow};
 use super::super::types::onex_event::{BusEvent, ReplayInput};
 use super::super::types::subscriber::Acknowledge;
+use super::listener::Events;
 use crate::access::Action;
 use crate::bus::hub::ListeningByName;
 use crate::model::{Bus, BusKind, BusPolicy, DurableSubscriber, NodeId, SubscriberId, SubscriberName};
 use crate::registry::command::{AttachSubscriber, Command};
 use crate::registry::decide::Answer;
 use async_graphql::{Context, Result};
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::{self, StreamExt};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -30,7 +31,7 @@ pub(super) struct Asked {
 }
 
 /// Lets the caller listen by a name, which is made where there is none.
-pub(super) async fn listen(ctx: &Context<'_>, bus: &Bus, asked: Asked) -> Result<BoxStream<'static, Result<BusEvent>>> {
+pub(super) async fn listen(ctx: &Context<'_>, bus: &Bus, asked: Asked) -> Result<Events> {
     let (services, caller) = (live(ctx)?, asker(ctx)?);
     let name = SubscriberName::try_new(&asked.name).map_err(|error| invalid("durable", error))?;
     if asked.overflow.is_some() {
