@@ -1,7 +1,6 @@
 //! The sockets that events come to, and the one that brings them about.
 
-use super::server::{Kind, Side};
-use super::wire::Wire;
+use super::sockets::{PROTOCOL, Program, Side, Wire};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,7 +10,6 @@ use tokio::time::timeout;
 
 /// How many events have not yet come to all sockets.
 const IN_FLIGHT: u64 = 16;
-const PROTOCOL: &str = "graphql-transport-ws";
 const WATCH: &str =
     "subscription { registryEvents(filter: {types: [NODE_UPDATED]}) { sequence type time nodeId correlationId } }";
 const CHANGE: &str = "mutation($input: RegisterInput!) { register(input: $input) { created } }";
@@ -25,6 +23,30 @@ const EVENT: &str = concat!(
 const OPENED_AT_ONCE: usize = 200;
 /// How long events may take to come to all sockets.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Which server, and how its sockets name their subscriptions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    Bare,
+    SameId,
+    OwnIds,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 3] = [Kind::Bare, Kind::SameId, Kind::OwnIds];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Bare => "bare broadcast",
+            Kind::SameId => "onex, one id",
+            Kind::OwnIds => "onex, ids of their own",
+        }
+    }
+
+    pub fn program(self) -> Program {
+        if self == Kind::Bare { Program::Bare } else { Program::Onex }
+    }
+}
 
 #[derive(Default)]
 struct Heard {
@@ -44,13 +66,13 @@ pub struct Load {
 
 impl Load {
     /// Opens so many sockets that follow; done when events come to all of them.
-    pub async fn open(side: &Side, sockets: usize) -> Self {
+    pub async fn open(side: &Side, kind: Kind, sockets: usize) -> Self {
         let heard = Rc::new(Heard::default());
         let mut following = JoinSet::new();
         for from in (0..sockets).step_by(OPENED_AT_ONCE) {
             let opening: Vec<_> = (from..sockets.min(from + OPENED_AT_ONCE))
                 .map(|number| {
-                    let (address, kind) = (side.address.clone(), side.kind);
+                    let address = side.address.clone();
                     tokio::task::spawn_local(async move { follow(&address, kind, number).await })
                 })
                 .collect();
@@ -65,14 +87,13 @@ impl Load {
                 });
             }
         }
-        let path = if side.kind == Kind::Bare { "/publish" } else { "/graphql" };
+        let path = if kind == Kind::Bare { "/publish" } else { "/graphql" };
         let mut publisher = Wire::open(&side.address, path, PROTOCOL).await;
-        if side.kind != Kind::Bare {
+        if kind != Kind::Bare {
             publisher.send(&[r#"{"type":"connection_init"}"#.to_owned()]).await;
             publisher.receive().await;
         }
-        let mut load =
-            Load { kind: side.kind, sockets: sockets as u64, publisher, heard, published: 0, _following: following };
+        let mut load = Load { kind, sockets: sockets as u64, publisher, heard, published: 0, _following: following };
         load.settle().await;
         load
     }

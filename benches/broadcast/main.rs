@@ -16,15 +16,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod bare;
-mod load;
-mod server;
-mod wire;
+#[path = "../sockets/mod.rs"]
+mod sockets;
 
-use load::Load;
-use server::{Kind, Side};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+mod load;
+
+use load::{Kind, Load};
+use sockets::Side;
 use support::median;
 
 const ROUNDS: usize = 5;
@@ -34,10 +32,6 @@ const EVENTS: u64 = 1_500;
 const WARM_UP: u64 = 100;
 /// How many times fewer events a short run has.
 const SHORTER: u64 = 15;
-/// Says that this process is to be the bare broadcast.
-const BARE: &str = "--bare";
-/// Says that this process has its processor.
-const PINNED: &str = "--pinned";
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -46,13 +40,13 @@ async fn beside(sockets: usize, short: bool) {
     let (rounds, events) = if short { (1, EVENTS / SHORTER) } else { (ROUNDS, EVENTS) };
     let mut loads = Vec::new();
     for kind in Kind::ALL {
-        let side = Side::start(kind).await;
-        let mut load = Load::open(&side, sockets).await;
+        let side = Side::start(kind.program()).await;
+        let mut load = Load::open(&side, kind, sockets).await;
         load.run(WARM_UP).await;
-        loads.push((side, load, Vec::new()));
+        loads.push((kind, side, load, Vec::new()));
     }
     for _ in 0..rounds {
-        for (side, load, figures) in &mut loads {
+        for (_, side, load, figures) in &mut loads {
             let (begun, used) = (std::time::Instant::now(), side.processor_seconds());
             let frames = load.run(events).await as f64;
             let (seconds, used) = (begun.elapsed().as_secs_f64(), side.processor_seconds() - used);
@@ -63,23 +57,23 @@ async fn beside(sockets: usize, short: bool) {
     println!(
         "                       frames/s   processor of the server, us a frame   frames/s beside the bare broadcast"
     );
-    let bare = loads[0].2.clone();
-    for (side, _, figures) in &loads {
+    let bare = loads[0].3.clone();
+    for (kind, _, _, figures) in &loads {
         let of = |figure: fn(&(f64, f64)) -> f64| median(&mut figures.iter().map(figure).collect::<Vec<_>>());
         let mut ratios: Vec<f64> = figures.iter().zip(&bare).map(|(ours, bare)| ours.0 / bare.0).collect();
         let (rate, used) = (of(|figure| figure.0), of(|figure| figure.1));
-        println!("  {:<18} {rate:>10.0} {used:>14.2} {:>35.2}", side.kind.name(), median(&mut ratios));
+        println!("  {:<18} {rate:>10.0} {used:>14.2} {:>35.2}", kind.name(), median(&mut ratios));
     }
 }
 
 async fn idle(sockets: usize) {
     for kind in Kind::ALL {
-        let side = Side::start(kind).await;
+        let side = Side::start(kind.program()).await;
         // What the first ones bring about for all is not theirs.
-        let mut first = Load::open(&side, 10).await;
+        let mut first = Load::open(&side, kind, 10).await;
         first.run(1).await;
         let before = side.resident_bytes();
-        let mut load = Load::open(&side, sockets).await;
+        let mut load = Load::open(&side, kind, sockets).await;
         let waiting = side.resident_bytes();
         let begun = std::time::Instant::now();
         load.run(1).await;
@@ -98,27 +92,11 @@ async fn idle(sockets: usize) {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let asked = |option: &str| arguments.iter().any(|argument| argument == option);
-    let sockets = arguments.iter().position(|argument| argument == "--sockets");
-    let sockets = sockets.and_then(|at| arguments.get(at + 1)?.parse().ok());
-    if asked(BARE) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-        return runtime.block_on(bare::serve());
-    }
-    if !asked(PINNED) {
-        let program = std::env::current_exe().expect("this program");
-        let mut pinned = Command::new("taskset");
-        pinned.args(["-c", "1"]).arg(program).args(&arguments[1..]).arg(PINNED);
-        panic!("taskset cannot be run: {}", pinned.exec());
-    }
-    server::allow_many_files();
-    // On one thread: it shares nothing.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    tokio::task::LocalSet::new().block_on(&runtime, async {
-        match asked("--idle") {
+    sockets::run(async |arguments| {
+        let sockets = arguments.number("--sockets");
+        match arguments.has("--idle") {
             true => idle(sockets.unwrap_or(IDLE_SOCKETS)).await,
-            false => beside(sockets.unwrap_or(SOCKETS), asked("--short")).await,
+            false => beside(sockets.unwrap_or(SOCKETS), arguments.has("--short")).await,
         }
     });
 }

@@ -1,7 +1,6 @@
 //! The servers, each a process of its own on the first processor.
 
 use super::BARE;
-use rustix::process::{Resource, getrlimit, setrlimit};
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,36 +11,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How often the kernel counts a second of processor time, as it tells programs.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Which server, and how its sockets name their subscriptions.
+/// Which server.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
+pub enum Program {
     Bare,
-    SameId,
-    OwnIds,
-}
-
-impl Kind {
-    pub const ALL: [Kind; 3] = [Kind::Bare, Kind::SameId, Kind::OwnIds];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Bare => "bare broadcast",
-            Kind::SameId => "onex, one id",
-            Kind::OwnIds => "onex, ids of their own",
-        }
-    }
-}
-
-/// Lets this process and its children hold as many sockets as the system lets them.
-pub fn allow_many_files() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).expect("a limit");
+    Onex,
 }
 
 /// A server of its own process.
 pub struct Side {
-    pub kind: Kind,
+    pub program: Program,
     pub address: String,
     child: Child,
     _directory: TempDir,
@@ -55,19 +34,21 @@ impl Drop for Side {
 }
 
 impl Side {
-    pub async fn start(kind: Kind) -> Self {
+    pub async fn start(program: Program) -> Self {
         let directory = tempfile::tempdir().expect("a folder");
         let mut command = Command::new("taskset");
         command.args(["-c", "0"]);
-        let mark = match kind {
-            Kind::Bare => {
+        let mark = match program {
+            Program::Bare => {
                 command.arg(std::env::current_exe().expect("this program")).arg(BARE);
                 "bare at "
             }
-            Kind::SameId | Kind::OwnIds => {
+            Program::Onex => {
                 command.arg(env!("CARGO_BIN_EXE_onex"));
                 command.args(["serve", "--listen", "127.0.0.1:0", "--portserver", "off", "--data-dir"]);
                 command.arg(directory.path().join("data"));
+                // One that is to stall is not to be ended for it.
+                command.env("ONEX_HTTP_STALL_SECONDS", "3600");
                 "http://"
             }
         };
@@ -83,10 +64,10 @@ impl Side {
             if let Some((address, _)) = found {
                 break address.to_owned();
             }
-            assert!(Instant::now() < deadline, "starting {kind:?} takes too long: {said}");
+            assert!(Instant::now() < deadline, "starting {program:?} takes too long: {said}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
-        Side { kind, address, child, _directory: directory }
+        Side { program, address, child, _directory: directory }
     }
 
     /// The processor time that it has used.
@@ -100,6 +81,6 @@ impl Side {
 
     /// The memory that it holds.
     pub fn resident_bytes(&self) -> u64 {
-        super::support::resident_bytes_of(self.child.id())
+        crate::support::resident_bytes_of(self.child.id())
     }
 }

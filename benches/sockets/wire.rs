@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 const READ_BYTES: usize = 256 * 1024;
+const NARROW_BYTES: u32 = 4096;
 
 thread_local! {
     static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
@@ -17,11 +18,29 @@ pub struct Wire {
     head: Vec<u8>,
     /// What is still to come of a frame.
     left: usize,
+    /// Where in each frame a number stands that is summed up.
+    number_at: Option<usize>,
+    /// How much of a frame is still to come before it.
+    before: usize,
+    /// The number of a frame, as far as it has come.
+    number: Option<u64>,
+    sum: u64,
 }
 
 impl Wire {
     pub async fn open(address: &str, path: &str, protocol: &str) -> Self {
-        let mut stream = TcpStream::connect(address).await.expect("connected");
+        Wire::over(TcpStream::connect(address).await.expect("connected"), address, path, protocol).await
+    }
+
+    /// One whose system keeps little of what it does not read.
+    pub async fn narrow(address: &str, path: &str, protocol: &str) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(NARROW_BYTES).expect("a socket");
+        let stream = socket.connect(address.parse().expect("an address")).await.expect("connected");
+        Wire::over(stream, address, path, protocol).await
+    }
+
+    async fn over(mut stream: TcpStream, address: &str, path: &str, protocol: &str) -> Self {
         stream.set_nodelay(true).expect("a socket");
         let request = format!(
             "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
@@ -34,7 +53,17 @@ impl Wire {
             answer.push(stream.read_u8().await.expect("an answer"));
         }
         assert!(answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
-        Wire { stream, head: Vec::new(), left: 0 }
+        Wire { stream, head: Vec::new(), left: 0, number_at: None, before: 0, number: None, sum: 0 }
+    }
+
+    /// From here on, sums up the numbers that stand at this place of each frame.
+    pub fn sum_up(&mut self, number_at: usize) {
+        self.number_at = Some(number_at);
+    }
+
+    /// The sum of those that have come.
+    pub fn sum(&self) -> u64 {
+        self.sum
     }
 
     /// Sends texts, all at once.
@@ -70,9 +99,10 @@ impl Wire {
     fn count(&mut self, mut bytes: &[u8]) -> usize {
         let mut count = 0;
         loop {
-            let skipped = self.left.min(bytes.len());
-            self.left -= skipped;
-            bytes = &bytes[skipped..];
+            let (content, rest) = bytes.split_at(self.left.min(bytes.len()));
+            self.left -= content.len();
+            self.look_for_number(content);
+            bytes = rest;
             let Some((next, rest)) = bytes.split_first() else { return count };
             self.head.push(*next);
             bytes = rest;
@@ -86,10 +116,27 @@ impl Wire {
             self.head.clear();
             self.left = len;
             match kind {
-                0x81 => count += 1,
+                0x81 => {
+                    count += 1;
+                    self.before = self.number_at.unwrap_or(usize::MAX);
+                    self.number = None;
+                }
                 0x89 => {}
                 other => panic!("a frame of kind {other:#x}"),
             }
+        }
+    }
+
+    fn look_for_number(&mut self, content: &[u8]) {
+        let skipped = self.before.min(content.len());
+        self.before -= skipped;
+        for byte in &content[skipped..] {
+            if !byte.is_ascii_digit() {
+                self.sum += self.number.take().expect("a number where there is always one");
+                self.before = usize::MAX;
+                return;
+            }
+            self.number = Some(self.number.unwrap_or_default() * 10 + u64::from(byte - b'0'));
         }
     }
 }
