@@ -15,6 +15,7 @@ use crate::bus::hub::Hub;
 use crate::config::Config;
 use crate::graphql::announce::Announcer;
 use crate::graphql::{Bounds, Documents, Services, Trusted};
+use crate::http::web::Pages;
 use crate::http::{self, Parts, Tls};
 use crate::log::sqlite::{OpenError, SqliteLog};
 use crate::log::{Break, Log, Verification};
@@ -221,6 +222,7 @@ impl App {
             access: access.access.clone(),
             documents: Arc::new(Documents::new(services).trusting(trusted)),
             limits: config.http.limits(),
+            pages: config.http.dashboard.then(Pages::built),
             sites: config.http.sites(address).map_err(|(setting, reason)| StartError::Setting { setting, reason })?,
             metrics,
             operations: Arc::new(looking),
@@ -241,6 +243,11 @@ impl App {
     /// Where it speaks portserver, as PORTSERVER_ADDRESS names it; `None` where it does not.
     pub fn port_server(&self) -> Option<&str> {
         self.port_server.address.as_deref()
+    }
+
+    /// Whether the pages are in this program, which serves them unless it is told not to.
+    pub fn has_pages() -> bool {
+        Pages::built().are_there()
     }
 
     /// Where the first token was written, if that was just now.

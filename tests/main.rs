@@ -54,4 +54,5 @@ mod support;
 mod tls;
 mod tool_commands;
 mod watching;
+mod web;
 mod websocket;

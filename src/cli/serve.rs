@@ -183,6 +183,7 @@ fn greet(config: &Config, app: &App) {
     let lines = [
         format!("onex {} is ready", env!("CARGO_PKG_VERSION")),
         format!("  GraphQL  http{s}://{0}/graphql (websocket: ws{s}://{0}/graphql)", app.address()),
+        format!("  pages    {}", pages(config, &format!("http{s}://{}", app.address()))),
         format!(
             "  data     {} ({} nodes, {} tools, {} changes)",
             config.data_dir.display(),
@@ -214,6 +215,14 @@ fn access(config: &Config, app: &App) -> String {
     match config.listen.ip().is_loopback() {
         true => format!("everything is allowed; only this machine can reach it{idle}"),
         false => format!("EVERYTHING IS ALLOWED TO EVERYBODY WHO CAN REACH THIS ADDRESS (--insecure){idle}"),
+    }
+}
+
+fn pages(config: &Config, url: &str) -> String {
+    match (config.http.dashboard, App::has_pages()) {
+        (false, _) => "none (http.dashboard is false)".to_owned(),
+        (true, true) => format!("{url}/ is the dashboard, {url}/graphiql is GraphiQL"),
+        (true, false) => format!("they are not in this program: {url}/ says why"),
     }
 }
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
+    /// Serve the pages: the dashboard and GraphiQL.
+    pub dashboard: bool,
     /// The most bytes of a request body or websocket message: 1 or more.
     pub body_bytes_max: usize,
     /// How many operations one websocket runs at once: 1 or more.
@@ -42,6 +44,7 @@ impl Default for Http {
         // Whole seconds, and few.
         let seconds = |wait: Duration| u32::try_from(wait.as_secs()).unwrap_or(u32::MAX);
         Http {
+            dashboard: true,
             body_bytes_max: limits.body_bytes_max,
             operations_max: limits.operations_max,
             init_seconds: seconds(limits.init_wait),

@@ -108,6 +108,7 @@ const SETTINGS: &[(&str, &str)] = &[
         "registration.grace_seconds",
         "How long a registration that lapsed while the registry was down is kept, in seconds.",
     ),
+    ("http.dashboard", "Serve the pages: the dashboard at / and GraphiQL at /graphiql."),
     ("http.body_bytes_max", "The most bytes of a request body or websocket message."),
     ("http.operations_max", "How many operations one websocket runs at once."),
     ("http.init_seconds", "How long a websocket may take to say connection_init, in seconds."),

@@ -51,7 +51,7 @@ pub(super) struct Accepted {
 type Wanted = (f32, u8);
 
 /// One entry of an Accept header: the media type and how much it is wanted. Text that is no UTF-8 is wanted by nobody.
-fn range(text: &str) -> Option<(&str, f32)> {
+pub(super) fn range(text: &str) -> Option<(&str, f32)> {
     let mut parts = text.split(';').map(str::trim);
     let media = parts.next()?;
     let mut quality = 1.0;

@@ -28,8 +28,10 @@ pub(super) enum Encoding {
 
 impl Encoding {
     const ALL: [Encoding; 3] = [Encoding::Zstd, Encoding::Brotli, Encoding::Gzip];
+    /// Those in which files of the pages are kept.
+    pub(super) const STORED: [Encoding; 2] = [Encoding::Brotli, Encoding::Gzip];
 
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Encoding::Zstd => "zstd",
             Encoding::Brotli => "br",
@@ -39,6 +41,11 @@ impl Encoding {
 
     /// The one that a client prefers; `None` where it takes none.
     pub(super) fn accepted(headers: &HeaderMap) -> Option<Self> {
+        Encoding::preferred(headers, &Encoding::ALL)
+    }
+
+    /// The one of these that a client prefers; `None` where it takes none of them.
+    pub(super) fn preferred(headers: &HeaderMap, among: &[Self]) -> Option<Self> {
         if !headers.contains_key(header::ACCEPT_ENCODING) {
             return None;
         }
@@ -60,7 +67,7 @@ impl Encoding {
         let mut best = (None, 0.0);
         for (encoding, quality) in Encoding::ALL.into_iter().zip(qualities) {
             let quality = quality.or(others).unwrap_or(0.0);
-            if quality > best.1 {
+            if quality > best.1 && among.contains(&encoding) {
                 best = (Some(encoding), quality);
             }
         }

@@ -14,6 +14,7 @@ mod request;
 mod server;
 mod site;
 pub mod starting;
+pub mod web;
 mod websocket;
 
 pub use operations::{NotReady, Operations};
@@ -34,12 +35,21 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tower_service::Service;
+use web::Pages;
 
 /// Where GraphQL is spoken.
 const PATH: &str = "/graphql";
 
 /// What a client calls its undertaking; the answer says it again.
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+
+/// What programs are told at `/`, and everybody where there are no pages.
+const INDEX: &str = concat!(
+    "onex ",
+    env!("CARGO_PKG_VERSION"),
+    "\n\nGraphQL over HTTP and websocket: /graphql\nThe schema: run \"onex schema\"\nFrom the command line: onex \
+     --help\n"
+);
 
 /// What the transports allow.
 #[derive(Clone, Debug)]
@@ -93,6 +103,8 @@ pub struct Parts {
     pub limits: Limits,
     /// From where it may be asked.
     pub sites: Sites,
+    /// What browsers are shown; `None` where that is turned off.
+    pub pages: Option<Pages>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What operators ask.
@@ -123,21 +135,12 @@ impl Peer {
 /// Every route.
 fn router(parts: Arc<Parts>) -> Router {
     Router::new()
-        .route("/", get(index))
         .route(PATH, get(graphql_get).post(graphql_http::post).fallback(graphql_http::options))
         .route("/metrics", get(operations::metrics))
         .route("/healthz", get(operations::alive))
         .route("/readyz", get(operations::ready))
+        .fallback(web::answer)
         .with_state(parts)
-}
-
-async fn index() -> &'static str {
-    concat!(
-        "onex ",
-        env!("CARGO_PKG_VERSION"),
-        "\n\nGraphQL over HTTP and websocket: /graphql\nThe schema: run \"onex schema\"\nFrom the command line: onex \
-         --help\n"
-    )
 }
 
 /// Waits until the server is about to stop.

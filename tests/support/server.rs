@@ -130,6 +130,12 @@ impl Server {
         self.said.lock().unwrap().clone()
     }
 
+    /// Waits until the server has said something on stderr.
+    pub async fn said_eventually(&self, words: &str) {
+        let said = async || self.said().contains(words).then_some(());
+        crate::support::eventually(&format!("the server says {words:?}"), said).await;
+    }
+
     pub fn client(&self) -> Client {
         Client::try_new(&self.url, None).unwrap()
     }

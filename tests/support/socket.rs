@@ -25,6 +25,14 @@ impl Socket {
         Socket::open(server, Some("graphql-transport-ws")).await.acknowledged().await
     }
 
+    /// One that a page of this origin has opened.
+    pub async fn ready_from(server: &Server, origin: &str) -> Self {
+        let mut request = format!("ws://{}/graphql", server.address()).into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
+        request.headers_mut().insert("origin", origin.parse().unwrap());
+        Socket(connect_async(request).await.unwrap().0).acknowledged().await
+    }
+
     /// One whose system keeps little of what it does not read.
     pub async fn narrow(server: &Server) -> Self {
         let mut request = format!("ws://{}/graphql", server.address()).into_client_request().unwrap();
