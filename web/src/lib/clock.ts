@@ -1,0 +1,28 @@
+import { useSyncExternalStore } from 'react';
+
+let second = Math.floor(Date.now() / 1000);
+const listeners = new Set<() => void>();
+let timer: ReturnType<typeof setInterval> | undefined;
+
+function tick() {
+  // Nobody sees a hidden page; it catches up at the first tick after it is shown.
+  if (document.hidden) return;
+  second = Math.floor(Date.now() / 1000);
+  for (const listener of listeners) listener();
+}
+
+function listen(listener: () => void) {
+  listeners.add(listener);
+  timer ??= setInterval(tick, 1000);
+  return () => {
+    listeners.delete(listener);
+    if (listeners.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
+  };
+}
+
+/** The second that it is, in Unix time: one clock ticks for the whole page, so all that shows time changes at once. */
+export function useSecond(): number {
+  return useSyncExternalStore(listen, () => second);
+}

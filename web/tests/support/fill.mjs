@@ -1,0 +1,41 @@
+import { existsSync } from 'node:fs';
+import { until } from './registry.mjs';
+
+/** Fills a registry with what the views show: contracts, live nodes with tools, calls, port leases, buses with events. */
+export async function fill(registry, corpus) {
+  const filled = { corpus: existsSync(corpus) };
+  if (filled.corpus) await registry.run('register', '--jobs', '1', corpus);
+  await registry.register({
+    name: 'order_desk',
+    kind: 'SERVICE',
+    version: '2.1.0',
+    description: 'Takes orders in and announces them.',
+    tags: ['orders', 'front'],
+    ttlSeconds: 3600,
+  });
+  // A name that nobody registered, and two nodes that feed each other, so that there is something to mark.
+  for (const [name, reads, publishes, dependency] of [['biller', 'shop.paid.v1', 'shop.billed.v1', 'ledger'], ['dunner', 'shop.billed.v1', 'shop.paid.v1', 'biller']]) {
+    const contract = { name, node_type: 'effect', node_version: '1.0.0', contract_version: '1.0.0', event_bus: { subscribe_topics: [reads], publish_topics: [publishes] }, dependencies: [{ name: dependency, type: 'node', module: `shop.nodes.${dependency}` }] };
+    await registry.register({ contract: JSON.stringify(contract), declareOnly: true });
+  }
+  registry.keep('node', 'run', '--name', 'shouter', '--tool', 'shout', '--', 'jq', '.text | ascii_upcase + "!"');
+  registry.keep('node', 'run', '--name', 'adder', '--tool', 'add', '--', 'jq', '.a + .b');
+  await until('two nodes that listen', async () => {
+    const { tools } = await registry.ask('{ tools(filter: {hasProvider: true}) { nodes { name providers { healthy } } } }');
+    return ['shout', 'add'].every((name) => tools.nodes.some((tool) => tool.name === name && tool.providers.some((provider) => provider.healthy)));
+  });
+  const call = (input) => registry.ask('mutation ($input: ProxyInvokeInput!) { proxyInvoke(input: $input) { status } }', { input });
+  for (const text of ['one', 'two', 'three']) await call({ tool: 'shout', arguments: { text } });
+  await call({ tool: 'add', arguments: { a: {}, b: 1 } });
+  for (const key of ['front', 'metrics', 'debug']) await registry.run('port', 'allocate', '--key', key, '--purpose', `the shop's ${key}`);
+  await registry.run('bus', 'create', 'shop', '--kind', 'local', '--purpose', 'What is ordered');
+  const { nodes } = await registry.ask('{ nodes(first: 1) { nodes { id } } }');
+  for (let order = 1; order <= 12; order += 1) await publish(registry, { topic: order % 3 ? 'orders.placed' : 'orders.paid', nodeId: nodes.nodes[0].id, metadata: { order } });
+  filled.node = (await registry.ask('{ node(by: {name: "shouter"}) { id } }')).node.id;
+  filled.publisher = nodes.nodes[0].id;
+  return filled;
+}
+
+export function publish(registry, { topic, nodeId, metadata, eventType = 'order.changed', bus = 'shop' }) {
+  return registry.ask('mutation ($input: PublishInput!) { publish(input: $input) { sequence } }', { input: { bus, topic, event: { nodeId, eventType, tags: ['web'], metadata } } });
+}
