@@ -260,6 +260,11 @@ impl App {
         &self.engine
     }
 
+    /// The buses behind the doors.
+    pub fn buses(&self) -> &Arc<Hub> {
+        &self.buses
+    }
+
     /// Stops: is not ready any more, waits for those who send requests here to notice, takes nothing new, lets what is
     /// under way finish, closes the log. Answers within the time that the configuration gives; false where something
     /// did not end in it, and goes on until the process ends.

@@ -24,6 +24,7 @@ mod connections;
 mod corpus;
 mod crash;
 mod data_directory;
+mod demo;
 mod direct;
 mod durable;
 mod event_streams;

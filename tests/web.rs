@@ -10,7 +10,8 @@ use serde_json::json;
 use std::io::Write;
 
 const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
-    img-src 'self' data:; font-src 'self' data:; connect-src 'self' ws: wss:; worker-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'";
+    img-src 'self' data:; font-src 'self' data:; connect-src 'self' ws: wss:; worker-src 'self' blob:; \
+    frame-ancestors 'none'; base-uri 'none'";
 /// What a browser says that it takes.
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
 const DASHBOARD: &str = "<!doctype html><title>the dashboard</title>";

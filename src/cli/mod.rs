@@ -13,6 +13,7 @@ mod bus;
 #[cfg(unix)]
 mod child;
 mod completions;
+mod demo;
 mod describe;
 mod describe_tool;
 mod doctor;

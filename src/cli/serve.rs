@@ -1,5 +1,6 @@
 //! `onex serve`: runs a registry.
 
+use super::demo::{Demo, Place};
 use super::output;
 use crate::app::{self, App};
 use crate::config::{Config, Format, Level};
@@ -18,6 +19,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// The exit status of a server that was told twice to end.
 const INTERRUPTED: u8 = 130;
+
+/// From how many stories of a demo one is drawn: a number that is typed easily.
+const DEMO_SEEDS: u64 = 10_000;
 
 /// How many descriptors are needed besides those of connections: the log, calls of endpoints, probes of ports.
 #[cfg(unix)]
@@ -51,6 +55,13 @@ pub struct Args {
     /// Where to speak portserver: a path, @NAME, auto or off [env: ONEX_PORTS_PORTSERVER] [default: auto, which is @onex]
     #[arg(long, value_name = "ADDRESS")]
     portserver: Option<String>,
+    /// Fill a registry of its own with a small shop in which something happens, to look at; it is temporary unless a
+    /// data directory is named
+    #[arg(long)]
+    demo: bool,
+    /// What happens in the demo, as an earlier one has said; another story without it
+    #[arg(long, value_name = "NUMBER", requires = "demo")]
+    demo_seed: Option<u64>,
     /// Print the settings as a file that gives just these, and stop
     #[arg(long)]
     print_config: bool,
@@ -72,16 +83,19 @@ impl Args {
 
 /// Runs a registry until it is told to stop.
 pub fn run(args: Args) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
-    let config = args.settings()?;
+    let mut config = args.settings()?;
     if args.print_config {
         output::print(&config.print())?;
         return Ok(ExitCode::SUCCESS);
     }
+    // Kept until the end: a temporary directory is gone with it.
+    let _place = args.demo.then(|| Place::take(&mut config, args.data_dir.is_some())).transpose()?;
+    let seed = args.demo.then(|| args.demo_seed.unwrap_or_else(|| fastrand::u64(0..DEMO_SEEDS)));
     let logging = Logging::start(&config)?;
     #[cfg(unix)]
     raise_descriptors(config.http.connections_max);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = runtime.block_on(serve(&config));
+    let ended = runtime.block_on(serve(&config, seed));
     // The last part of the time is for what runs to be dropped, and so for the log to be closed. What did not end is not
     // waited for beyond it.
     runtime.shutdown_timeout(Duration::from_secs(u64::from(config.stop_seconds)) / 10);
@@ -107,7 +121,7 @@ fn raise_descriptors(connections_max: usize) {
     }
 }
 
-async fn serve(config: &Config) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
+async fn serve(config: &Config, demo_seed: Option<u64>) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
     // Listened for before anything is said: whoever reads that the registry is ready may stop it at once.
     let mut stop = Stop::listen()?;
     let app = tokio::select! {
@@ -115,9 +129,12 @@ async fn serve(config: &Config) -> Result<ExitCode, Box<dyn Error + Send + Sync>
         // Nothing was promised to anybody yet, and reading changes nothing.
         asked = stop.asked() => return asked.map(|()| ExitCode::SUCCESS).map_err(Into::into),
     };
-    greet(config, &app);
+    greet(config, &app, demo_seed);
     app::notify("READY=1");
+    let demo = demo_seed.map(|seed| Demo::open(&app, seed));
     stop.asked().await?;
+    // First: its calls would be waited for.
+    drop(demo);
     output::note("stopping: what is under way may finish; ask again to end at once");
     app::notify("STOPPING=1");
     tokio::select! {
@@ -176,11 +193,11 @@ impl Logging {
     }
 }
 
-fn greet(config: &Config, app: &App) {
+fn greet(config: &Config, app: &App, demo_seed: Option<u64>) {
     let view = app.engine().views().current();
     let access = access(config, app);
     let s = if config.tls.certificate.as_os_str().is_empty() { "" } else { "s" };
-    let lines = [
+    let mut lines = vec![
         format!("onex {} is ready", env!("CARGO_PKG_VERSION")),
         format!("  GraphQL  http{s}://{0}/graphql (websocket: ws{s}://{0}/graphql)", app.address()),
         format!("  pages    {}", pages(config, &format!("http{s}://{}", app.address()))),
@@ -194,6 +211,8 @@ fn greet(config: &Config, app: &App) {
         format!("  ports    {}", ports(config, app)),
         format!("  access   {access}"),
     ];
+    let demo = demo_seed.map(|seed| format!("  demo     a small shop opens now (--demo-seed {seed} tells it again)"));
+    lines.extend(demo);
     // A closed stderr is no reason not to serve.
     let _ = writeln!(anstream::stderr().lock(), "{}", lines.join("\n"));
 }
