@@ -260,6 +260,7 @@ async fn an_ipc_bus_is_reached_with_pyzmq_at_sockets_in_the_data_directory() {
     let server = Server::start_in(directory.path(), &[]);
     let made = create(&server, "IPC", None).await;
     let endpoint = made["endpoints"]["publish"].as_str().unwrap();
-    assert!(endpoint.starts_with("ipc:///") && endpoint.ends_with("/buses/shop/publish"), "{endpoint}");
+    let id = made["id"].as_str().unwrap();
+    assert!(endpoint.starts_with("ipc:///") && endpoint.ends_with(&format!("/buses/{id}/publish")), "{endpoint}");
     by_sockets(&server, &made).await;
 }

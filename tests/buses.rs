@@ -206,6 +206,9 @@ async fn what_cannot_be_is_refused_with_its_code() {
         json!({"name": "a", "kind": "REDIS", "endpointUri": "http://127.0.0.1:1"}),
         json!({"name": "a", "kind": "ZMQ", "endpointUri": "tcp://here:1"}),
         json!({"name": "a", "kind": "IPC", "endpointUri": "ipc:///tmp/a"}),
+        json!({"name": "a", "kind": "ZMQ", "metadata": {"curveClients": []}}),
+        json!({"name": "a", "kind": "ZMQ", "metadata": {"curveSecretKeyFile": 7}}),
+        json!({"name": "a", "kind": "ZMQ", "metadata": {"curveSecretKeyFile": "/nowhere/key"}}),
         json!({"name": "a", "kind": "LOCAL", "queueCapacity": 0}),
         json!({"name": "a", "kind": "LOCAL", "metadata": [1]}),
     ] {

@@ -3,6 +3,8 @@
 
 use super::kind::{Begin, Carried, Carrier, Delivery, Failure, Group, Heard, Outgoing, Place};
 use super::kind::{jetstream, local, redis};
+#[cfg(feature = "zmq")]
+use super::kind::{zmq, zmq::ipc};
 use crate::model::{SubscriberName, Time, TopicName};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -40,12 +42,23 @@ macro_rules! conformance {
             conformance!(@over local, $($case)*);
             conformance!(@over jetstream, $($case)*);
             conformance!(@over redis, $($case)*);
+            #[cfg(feature = "zmq")]
+            conformance!(@over zmq, $($case)*);
+            #[cfg(feature = "zmq")]
+            conformance!(@over ipc, $($case)*);
         }
 
         #[test]
         fn what_a_kind_cannot_carry_is_a_case() {
             let cases = [$(stringify!($case)),*];
-            for cannot in [local::CANNOT_CARRY, jetstream::CANNOT_CARRY, redis::CANNOT_CARRY].concat() {
+            let all = [
+                local::CANNOT_CARRY,
+                jetstream::CANNOT_CARRY,
+                redis::CANNOT_CARRY,
+                #[cfg(feature = "zmq")]
+                zmq::CANNOT_CARRY,
+            ];
+            for cannot in all.concat() {
                 assert!(cases.contains(&cannot), "{cannot}");
             }
         }

@@ -68,7 +68,7 @@ impl Announced for Announcer {
 fn input(event: &Event) -> Result<Value, String> {
     let said = &event.metadata;
     let text = |name: &str| said.get(name).and_then(Value::as_str);
-    if text("node_id").is_some_and(|id| id.parse::<Uuid>().map_or(true, |id| id != event.node.0)) {
+    if text("node_id").is_some_and(|id| id.parse::<Uuid>() != Ok(event.node.0)) {
         return Err("metadata.node_id is another node's than the event's node_id".to_owned());
     }
     let mut input = Map::new();

@@ -34,9 +34,25 @@ pub fn check(terms: &BusTerms) -> Result<(), Error> {
         BusKind::Ipc if terms.endpoint.is_some() => {
             endpoint("an IPC bus has sockets in the registry's data directory, and no endpoint to choose")
         }
-        BusKind::Ipc => Ok(()),
-        BusKind::Zmq if terms.endpoint.is_none() || bound_at(terms).is_some() => Ok(()),
+        BusKind::Ipc => keys_fit(terms),
+        BusKind::Zmq if terms.endpoint.is_none() || bound_at(terms).is_some() => keys_fit(terms),
         BusKind::Zmq => endpoint("is no address to listen at, such as tcp://127.0.0.1; the ports are leased"),
+    }
+}
+
+/// Whether what is said of keys can be meant: a bus that was to have keys must not run without.
+fn keys_fit(terms: &BusTerms) -> Result<(), Error> {
+    let (file, clients) = (terms.metadata.get("curveSecretKeyFile"), terms.metadata.get("curveClients"));
+    let refuse = |reason: &str| Err(Error::Unusable { what: "metadata", reason: reason.to_owned() });
+    match (file, clients) {
+        (None, None) => Ok(()),
+        (Some(file), _) if !file.is_string() => refuse("curveSecretKeyFile is not the name of a file"),
+        (None, Some(_)) => refuse("curveClients without curveSecretKeyFile: the bus has no key of its own"),
+        (Some(_), Some(clients)) => match clients.as_array() {
+            Some(clients) if clients.iter().all(|key| key.is_string()) => Ok(()),
+            _ => refuse("curveClients is no list of public keys in Z85"),
+        },
+        (Some(_), None) => Ok(()),
     }
 }
 
@@ -53,6 +69,9 @@ fn left_out(kind: &str, feature: &str) -> Error {
     Error::Unusable { what: "kind", reason }
 }
 
+/// How much a bus keeps in memory that has no other place.
+#[cfg(feature = "zmq")]
+const MEMORY_BYTES: u64 = 64 * 1024 * 1024;
 /// How often ports are leased for a bus that find themselves in use when it listens there.
 #[cfg(feature = "zmq")]
 const BOUND_TRIES: usize = 3;
@@ -144,7 +163,7 @@ async fn zeromq(
     let unusable = |reason: String| Error::Unusable { what: "the bus's sockets", reason };
     let options = |endpoints| zmq::Options {
         endpoints,
-        retention: retention(bus),
+        retention: Retention { bytes: MEMORY_BYTES, ..retention(bus) },
         // Behind all that was given before, as long as fewer than a million a second were.
         first: Place(u64::try_from(clock.now().as_micros()).unwrap_or_default()),
         event_bytes_max: envelope::EVENT_BYTES_MAX,
@@ -156,7 +175,8 @@ async fn zeromq(
     };
     if bus.terms.kind == BusKind::Ipc {
         let folder = std::path::absolute(directory).map_err(|error| unusable(error.to_string()))?;
-        let folder = folder.join(bus.terms.name.as_str());
+        // By its id: a name may have slashes and dots in it.
+        let folder = folder.join(bus.id.to_string());
         let at = |what: &str| format!("ipc://{}", folder.join(what).display());
         let endpoints = Endpoints { publish: at("publish"), subscribe: at("subscribe"), request: at("request") };
         let carrier = zmq::open(options(endpoints), told, time).await.map_err(|failure| failed(bus, failure))?;

@@ -323,6 +323,8 @@ impl Hub {
             // What is not there need not go; what cannot be taken away is of an id that never comes again.
             let _ = std::fs::remove_file(path);
         }
+        // Where its sockets were, if it had any.
+        let _ = std::fs::remove_dir(self.directory.join(id.to_string()));
         match outcome.answer {
             Answer::BusDeleted(bus) => Ok(bus),
             _ => Err(engine::Error::Stopped.into()),
