@@ -1,8 +1,7 @@
-import type { EdgeKind } from '~/gql/enums';
-import { EDGE_LOOKS } from './looks';
+import { EDGE_LOOKS, type LinkKind } from './looks';
 
 /** A piece of the line as it is drawn. */
-export function EdgeMark({ kind }: { kind: EdgeKind }) {
+export function EdgeMark({ kind }: { kind: LinkKind }) {
   const { token, dash } = EDGE_LOOKS[kind];
   return (
     <svg width="30" height="10" viewBox="0 0 30 10" aria-hidden="true">

@@ -100,6 +100,7 @@ function Neighbours({ title, none, links, end, model, onChoose }: NeighboursProp
                   <EdgeMark kind={reason.kind} />
                   <span className="truncate">
                     {EDGE_LOOKS[reason.kind][end === 'from' ? 'gives' : 'takes']} {reason.via}
+                    {reason.seen && <span className="muted"> · seen</span>}
                   </span>
                 </li>
               ))}

@@ -1,8 +1,7 @@
-import type { EdgeKind } from '~/gql/enums';
 import { plural } from '~/lib/format';
 import { Card } from '~/ui/Card';
 import { Checkbox } from '~/ui/Field';
-import { EDGE_KINDS, EDGE_LOOKS } from './looks';
+import { EDGE_KINDS, EDGE_LOOKS, type LinkKind } from './looks';
 import { CycleMark, EdgeMark, MissingMark } from './Marks';
 import type { GraphModel } from './model';
 import { NodeButton } from './NodeButton';
@@ -10,16 +9,16 @@ import styles from './Panel.module.css';
 
 export interface LegendProps {
   model: GraphModel;
-  counts: Record<EdgeKind, number>;
-  hidden: ReadonlySet<EdgeKind>;
-  onHide: (kinds: readonly EdgeKind[]) => void;
+  counts: Record<LinkKind, number>;
+  hidden: ReadonlySet<LinkKind>;
+  onHide: (kinds: readonly LinkKind[]) => void;
   alone: boolean;
   onAlone: (shown: boolean) => void;
 }
 
 /** What the lines mean, and which of them are shown. */
 export function Legend({ model, counts, hidden, onHide, alone, onAlone }: LegendProps) {
-  const toggle = (kind: EdgeKind, shown: boolean) => onHide(EDGE_KINDS.filter((each) => (each === kind ? !shown : hidden.has(each))));
+  const toggle = (kind: LinkKind, shown: boolean) => onHide(EDGE_KINDS.filter((each) => (each === kind ? !shown : hidden.has(each))));
   return (
     <Card title="What the lines mean">
       <ul className={styles.legend}>

@@ -1,7 +1,6 @@
-import type { EdgeKind } from '~/gql/enums';
 import { toPicture, type Camera } from './camera';
 import { NODE_HEIGHT, NODE_WIDTH, type Point } from './shape';
-import { EDGE_LOOKS, shortened, statusTone, type Palette } from './looks';
+import { EDGE_LOOKS, shortened, statusTone, type Palette, type LinkKind } from './looks';
 import type { GraphItem, GraphLink, GraphModel } from './model';
 import { titled } from '~/lib/format';
 
@@ -53,7 +52,7 @@ function outside(place: Point, from: Point, to: Point): boolean {
 function drawLinks(context: CanvasRenderingContext2D, scene: Scene, zoom: number, from: Point, to: Point) {
   const { palette, emphasis } = scene;
   // One path for all lines that look alike: a thousand strokes cost more than a stroke of a thousand lines.
-  const paths = new Map<string, { kind: EdgeKind; lit: boolean; cyclic: boolean; lines: Path2D; heads: Path2D }>();
+  const paths = new Map<string, { kind: LinkKind; lit: boolean; cyclic: boolean; lines: Path2D; heads: Path2D }>();
   for (const link of scene.model.links) {
     const self = link.from === link.to ? scene.places.get(link.from) : undefined;
     const route = self ? loop(self) : scene.routes.get(link.key);

@@ -1,4 +1,4 @@
-import type { EdgeKind, NodeStatus } from '~/gql/enums';
+import type { EdgeKind, EdgeOrigin, NodeStatus } from '~/gql/enums';
 import type { Tone } from '~/ui/Badge';
 import { nodeTone } from '~/components/statuses';
 
@@ -33,13 +33,21 @@ export interface EdgeLook {
   takes: string;
 }
 
-export const EDGE_LOOKS: Record<EdgeKind, EdgeLook> = {
+/** How an edge is drawn and named: by its kind, or as one that was seen and that nobody declares. */
+export type LinkKind = EdgeKind | 'SEEN';
+
+export function linkKind(edge: { kind: EdgeKind; origin: EdgeOrigin }): LinkKind {
+  return edge.origin === 'OBSERVED' ? 'SEEN' : edge.kind;
+}
+
+export const EDGE_LOOKS: Record<LinkKind, EdgeLook> = {
   TOPIC: { token: 'series-1', dash: [], title: 'Topic', gives: 'publishes', takes: 'reads' },
   DEPENDENCY: { token: 'series-2', dash: [9, 5], title: 'Dependency', gives: 'is needed as', takes: 'needs' },
   TOOL: { token: 'series-4', dash: [2, 4], title: 'Tool', gives: 'offers', takes: 'calls' },
   AGENT: { token: 'series-3', dash: [10, 4, 2, 4], title: 'Agent', gives: 'as its agent', takes: 'as its agent' },
+  SEEN: { token: 'text-2', dash: [1, 6], title: 'Seen, not declared', gives: 'was seen to publish', takes: 'was seen to read' },
 };
-export const EDGE_KINDS = Object.keys(EDGE_LOOKS) as EdgeKind[];
+export const EDGE_KINDS = Object.keys(EDGE_LOOKS) as LinkKind[];
 
 export function statusTone(status: NodeStatus | null): Tone {
   return status === null ? 'bad' : nodeTone[status];

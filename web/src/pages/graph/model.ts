@@ -1,5 +1,6 @@
-import type { EdgeKind, NodeKind, NodeStatus } from '~/gql/enums';
+import type { EdgeKind, EdgeOrigin, NodeKind, NodeStatus } from '~/gql/enums';
 import { groupBy } from '~/lib/groupBy';
+import { linkKind, type LinkKind } from './looks';
 
 /** The answer to dependencyGraph, as far as the picture needs it. */
 export interface GraphAnswer {
@@ -10,7 +11,7 @@ export interface GraphAnswer {
     depth: number;
     node: { id: string; kind: NodeKind; status: NodeStatus; version: string | null; description: string | null } | null;
   }[];
-  edges: readonly { from: string; to: string; kind: EdgeKind; via: string }[];
+  edges: readonly { from: string; to: string; kind: EdgeKind; via: string; origin: EdgeOrigin }[];
   cycles: readonly (readonly string[])[];
 }
 
@@ -29,8 +30,10 @@ export interface GraphItem {
 }
 
 export interface Reason {
-  kind: EdgeKind;
+  kind: LinkKind;
   via: string;
+  /** It is declared, and was seen to be so. */
+  seen: boolean;
 }
 
 /** All edges from one node to another: drawn as one line for each kind. */
@@ -38,7 +41,7 @@ export interface GraphLink {
   key: string;
   from: string;
   to: string;
-  kinds: readonly EdgeKind[];
+  kinds: readonly LinkKind[];
   reasons: readonly Reason[];
   /** Both ends are of one cycle. */
   cyclic: boolean;
@@ -55,7 +58,7 @@ export interface GraphModel {
   alone: readonly string[];
 }
 
-export function modelOf(answer: GraphAnswer, hidden: ReadonlySet<EdgeKind> = new Set()): GraphModel {
+export function modelOf(answer: GraphAnswer, hidden: ReadonlySet<LinkKind> = new Set()): GraphModel {
   const cycleOf = new Map<string, number>();
   answer.cycles.forEach((cycle, index) => cycle.forEach((id) => cycleOf.set(id, index)));
   const items = new Map<string, GraphItem>();
@@ -66,7 +69,7 @@ export function modelOf(answer: GraphAnswer, hidden: ReadonlySet<EdgeKind> = new
       cycle: cycleOf.get(id) ?? null,
     });
   }
-  const links = bundled(answer.edges.filter((edge) => !hidden.has(edge.kind)), cycleOf);
+  const links = bundled(answer.edges.filter((edge) => !hidden.has(linkKind(edge))), cycleOf);
   const into = groupBy(links, (link) => link.to);
   const outOf = groupBy(links, (link) => link.from);
   const alone = [...items.keys()].filter((id) => !into.has(id) && !outOf.has(id));
@@ -81,8 +84,8 @@ function bundled(edges: GraphAnswer['edges'], cycleOf: ReadonlyMap<string, numbe
     const cycle = cycleOf.get(first.from);
     return {
       key, from: first.from, to: first.to,
-      kinds: [...new Set(bundle.map((edge) => edge.kind))].sort(compare),
-      reasons: bundle.map(({ kind, via }) => ({ kind, via })),
+      kinds: [...new Set(bundle.map(linkKind))].sort(compare),
+      reasons: bundle.map((edge) => ({ kind: linkKind(edge), via: edge.via, seen: edge.origin === 'BOTH' })),
       cyclic: cycle !== undefined && cycle === cycleOf.get(first.to),
     };
   });

@@ -2,7 +2,7 @@ import { graphql } from '~/gql';
 
 export const GraphPictureDocument = graphql(`
   query GraphPicture($root: NodeBy, $direction: GraphDirection!, $depth: Int) {
-    dependencyGraph(root: $root, direction: $direction, depth: $depth) {
+    dependencyGraph(root: $root, direction: $direction, depth: $depth, observed: true) {
       nodes {
         id
         name
@@ -21,6 +21,7 @@ export const GraphPictureDocument = graphql(`
         to
         kind
         via
+        origin
       }
       cycles
     }

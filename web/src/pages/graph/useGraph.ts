@@ -1,8 +1,8 @@
 import { useMemo } from 'react';
 import { about } from '~/data/about';
 import { useLiveQuery } from '~/data/useLiveQuery';
-import type { EdgeKind, GraphDirection } from '~/gql/enums';
-import { EDGE_KINDS } from './looks';
+import type { EdgeKind, EdgeOrigin, GraphDirection } from '~/gql/enums';
+import { EDGE_KINDS, linkKind, type LinkKind } from './looks';
 import { modelOf, type GraphModel } from './model';
 import { GraphPictureDocument, ImpactDocument } from './queries';
 
@@ -52,9 +52,9 @@ function focusIn(model: GraphModel | null, focus: string): string | null {
   return null;
 }
 
-function countsOf(edges: readonly { kind: EdgeKind }[]): Record<EdgeKind, number> {
-  const counts: Record<EdgeKind, number> = { TOPIC: 0, DEPENDENCY: 0, TOOL: 0, AGENT: 0 };
-  for (const edge of edges) counts[edge.kind] += 1;
+function countsOf(edges: readonly { kind: EdgeKind; origin: EdgeOrigin }[]): Record<LinkKind, number> {
+  const counts: Record<LinkKind, number> = { TOPIC: 0, DEPENDENCY: 0, TOOL: 0, AGENT: 0, SEEN: 0 };
+  for (const edge of edges) counts[linkKind(edge)] += 1;
   return counts;
 }
 
