@@ -157,10 +157,11 @@ impl Hub {
     ) -> Result<Arc<DurableSubscriber>, Error> {
         // One that stands still cannot tell what keeps its events.
         let running = self.running(id)?;
-        let command = Command::DetachSubscriber { bus: id, name: name.clone() };
-        let outcome = self.handle.submit(request(command)).await?;
+        // First: a carrier that is away would keep what waits for whoever takes the name next.
         let forgotten = running.carrier.forget(name.clone()).await;
         forgotten.map_err(|failure| running.unreachable(&failure))?;
+        let command = Command::DetachSubscriber { bus: id, name: name.clone() };
+        let outcome = self.handle.submit(request(command)).await?;
         match outcome.answer {
             Answer::Subscriber(subscriber) => Ok(subscriber),
             _ => Err(engine::Error::Stopped.into()),
