@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 const BUSES: &str = "{ buses { nodes { name } } }";
 const CREATE: &str = "mutation($input: CreateBusInput!) { createBus(input: $input) { id } }";
-const DEFINE: &str = "mutation($input: DefineTopicInput!) { defineTopic(input: $input) { id } }";
+const DEFINE: &str = "mutation($input: DefineTopicInput!) { defineTopic(input: $input) { name } }";
 const REGISTER: &str = "mutation($input: RegisterInput!) { register(input: $input) { node { id } } }";
 pub(super) const ATTEST: &str = "mutation($input: AttestInput!) { attest(input: $input) { name } }";
 
