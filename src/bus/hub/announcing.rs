@@ -7,7 +7,7 @@ use crate::bus::kind::Outgoing;
 use crate::model::{BusName, NodeId, OnexEventId};
 use futures_util::future::BoxFuture;
 use serde_json::{Map, json};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -27,8 +27,9 @@ pub trait Announced: Send + Sync {
     fn speaker(&self) -> NodeId;
 }
 
-/// Who looks at announcements: known once the registry has its parts together.
-pub(super) type Announcing = Arc<OnceLock<Arc<dyn Announced>>>;
+/// Who looks at announcements: known once the registry has its parts together, and until it stops. Whoever looks holds
+/// the registry's parts, the buses among them: were it held for ever, nothing of them would ever be closed.
+pub(super) type Announcing = Arc<Mutex<Option<Arc<dyn Announced>>>>;
 
 /// Those that are looked at on one bus.
 pub(super) struct Desk {
@@ -46,7 +47,9 @@ impl Desk {
         if arrived.event.event_type != ANNOUNCE {
             return;
         }
-        let Some(announced) = self.announcing.get().cloned() else { return };
+        // Held for a look-up; nothing waits under it.
+        let announced = self.announcing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(announced) = announced else { return };
         // The semaphore is never closed.
         let Ok(place) = self.places.clone().acquire_owned().await else { return };
         let (running, arrived) = (running.clone(), arrived.clone());

@@ -166,10 +166,9 @@ impl Hub {
         Hub { handle, views, clock, leases, announcing: Announcing::default(), directory, running, turning }
     }
 
-    /// From now on, those who announce themselves on a bus are registered by this; nothing where it was said before.
+    /// From now on until the buses are closed, those who announce themselves on a bus are registered by this.
     pub fn register_by(&self, announced: Arc<dyn Announced>) {
-        // What was said first holds.
-        let _ = self.announcing.set(announced);
+        *self.announcing.lock().unwrap_or_else(PoisonError::into_inner) = Some(announced);
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<BusId, Arc<Running>>> {
@@ -306,6 +305,7 @@ impl Hub {
 
     /// Stops what runs without saying so: the registry stops, and starts them again when it is back.
     pub async fn close(&self) {
+        *self.announcing.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let running: Vec<_> = self.all().drain().map(|(_, running)| running).collect();
         for running in running {
             running.close().await;
