@@ -15,6 +15,7 @@ mod access;
 mod answers;
 mod bad_input;
 mod brokers;
+mod bus_calls;
 mod bus_commands;
 mod bus_sharing;
 mod buses;

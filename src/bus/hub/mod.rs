@@ -5,7 +5,9 @@
 //! here is kept: after a restart, buses that ran are started again.
 
 mod announcing;
+mod calling;
 mod carriers;
+mod discovering;
 mod durable;
 mod listening;
 mod past;
@@ -13,6 +15,7 @@ mod running;
 
 pub use announcing::Announced;
 pub use carriers::check;
+pub use discovering::LASTS_SECONDS;
 pub use durable::{ListeningByName, Named, Shown};
 pub use listening::Listening;
 pub use past::{Failed, FromPast};
@@ -141,6 +144,8 @@ pub struct Hub {
     leases: Arc<dyn Leases>,
     announcing: Announcing,
     directory: PathBuf,
+    /// What is said of the registry where programs are looked for.
+    about: HashMap<String, String>,
     // Held for look-ups and pointer moves; nothing waits under it.
     running: Mutex<HashMap<BusId, Arc<Running>>>,
     // Held while a bus is turned, so that no two do it at once.
@@ -163,7 +168,13 @@ impl Hub {
         directory: PathBuf,
     ) -> Self {
         let (running, turning) = (Mutex::default(), tokio::sync::Mutex::default());
-        Hub { handle, views, clock, leases, announcing: Announcing::default(), directory, running, turning }
+        let (announcing, about) = (Announcing::default(), HashMap::new());
+        Hub { handle, views, clock, leases, announcing, directory, about, running, turning }
+    }
+
+    /// Says this of the registry to those who look for programs on a bus.
+    pub fn saying(self, about: HashMap<String, String>) -> Self {
+        Hub { about, ..self }
     }
 
     /// From now on until the buses are closed, those who announce themselves on a bus are registered by this.
@@ -245,7 +256,13 @@ impl Hub {
         let (told, heard) = tokio::sync::mpsc::channel(HEARD_MAX);
         let topics = self.views.current();
         let topics = topics.topics_of(id).map(|(topic, terms)| (topic.clone(), terms.clone())).collect();
-        let opened = carriers::open(&bus, topics, &self.directory, told, self.clock.clone(), &*self.leases).await?;
+        let around = carriers::Around {
+            directory: &self.directory,
+            clock: self.clock.clone(),
+            leases: &*self.leases,
+            about: &self.about,
+        };
+        let opened = carriers::open(&bus, topics, told, around).await?;
         let leases = opened.leases.clone();
         let running = match Running::begin(self, &bus, opened).await {
             Ok(running) => running,
@@ -273,6 +290,9 @@ impl Hub {
             return Err(error.into());
         }
         running.follow(heard);
+        if discovering::is_wanted(&bus) {
+            tokio::spawn(discovering::look(running, self.announcing.clone()));
+        }
         Ok(())
     }
 

@@ -34,7 +34,7 @@ const DRAINED_LOOK: Duration = Duration::from_millis(10);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct Running {
-    id: BusId,
+    pub(super) id: BusId,
     pub(super) name: BusName,
     pub(super) policy: BusPolicy,
     pub(super) carrier: Arc<dyn Carrier>,
