@@ -170,6 +170,7 @@ const OPERATIONS: &[(&str, &str, &str, [&str; 5])] = &[
         "{}",
         [OK, OK, OK, OK, UNKNOWN],
     ),
+    ("busMetrics", "subscription { busMetrics(bus: \"shared\") { published } }", "{}", [OK, OK, OK, OK, UNKNOWN]),
     ("registryEvents", "subscription { registryEvents(after: 0) { sequence } }", "{}", [OK, OK, OK, OK, UNKNOWN]),
     (
         "toolCalls",

@@ -452,9 +452,10 @@ mod tests {
     }
 
     /// What is left to the library, for it needs the log, is of a bus as it runs, or happens seldom.
-    const LEFT: [(&str, &str); 7] = [
+    const LEFT: [(&str, &str); 8] = [
         ("Invocation", "events"),
         ("Invocation", "plan"),
+        ("Registry", "oldestSequence"),
         ("Topic", "bus"),
         ("Topic", "metrics"),
         ("Topic", "schema"),
@@ -499,6 +500,8 @@ mod tests {
         check::<tool::ExecutionSummary>(&schema);
         check::<lease::PortLease>(&schema);
         check::<lease::PortPool>(&schema);
+        check::<lease::PortRange>(&schema);
+        check::<lease::PortQuarantine>(&schema);
         check::<port::NodePort>(&schema);
         check::<contract::Contract>(&schema);
         check::<contract::ContractField>(&schema);

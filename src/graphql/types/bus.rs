@@ -8,12 +8,12 @@ use super::super::paging::{Connection, Page, PageArgs, total};
 use super::super::reach::{asker, live};
 use super::super::render::{Never, Render, rendered_enums};
 use super::super::scalars::{DateTime, Sequence};
+use super::bus_metrics::BusMetrics;
 use super::lease::PortLease;
 use super::subscriber::{self, Subscriber};
 use super::topic::{self, Topic};
 use super::trust::TrustState;
 use crate::access::Action;
-use crate::bus::Measured;
 use crate::bus::kind::{Endpoints, Place};
 use crate::bus::schema::hash_of;
 use crate::bus::topic::Rules;
@@ -99,49 +99,6 @@ pub struct BusPolicy {
     max_deliveries: u32,
     /// How many milliseconds pass before the second delivery; before each further one twice as many.
     retry_backoff_ms: u32,
-}
-
-/// What there is to do, since the bus was started.
-#[derive(SimpleObject)]
-pub struct BusMetrics {
-    /// Events that were published.
-    published: u64,
-    /// Events that were given, once for each subscriber.
-    delivered: u64,
-    /// Events that were lost, once for each subscriber.
-    dropped: u64,
-    /// Events that did not fit.
-    invalid: u64,
-    /// Deliveries that were not the first.
-    retried: u64,
-    /// Bytes of what was published.
-    bytes: u64,
-    /// How many listen now.
-    subscriber_count: usize,
-    /// Published a second, over the last few.
-    messages_per_second: f64,
-    /// How many milliseconds half of the deliveries took at most, from publishing to taking; null before any.
-    p50_latency_ms: Option<f64>,
-    /// How many 99 of 100 took at most; null before any.
-    p99_latency_ms: Option<f64>,
-}
-
-impl BusMetrics {
-    pub(in crate::graphql) fn of(measured: Measured, subscriber_count: usize) -> Self {
-        let millis = |micros: Option<u64>| micros.map(|micros| micros as f64 / 1_000.0);
-        BusMetrics {
-            published: measured.published,
-            delivered: measured.delivered,
-            dropped: measured.dropped,
-            invalid: measured.invalid,
-            retried: measured.retried,
-            bytes: measured.bytes,
-            subscriber_count,
-            messages_per_second: measured.messages_per_second,
-            p50_latency_ms: millis(measured.p50_micros),
-            p99_latency_ms: millis(measured.p99_micros),
-        }
-    }
 }
 
 /// Where programs connect to a bus that listens itself.
@@ -268,10 +225,7 @@ impl Bus {
     }
     /// What there is to do, since it was started; all 0 while it stands still.
     async fn metrics(&self, ctx: &Context<'_>) -> Result<BusMetrics> {
-        let buses = &live(ctx)?.buses;
-        let measured = buses.measure(self.bus.id).unwrap_or_default();
-        let by_name = self.view.subscribers_of(self.bus.id).map(|held| buses.count_by_name(self.bus.id, &held.name));
-        Ok(BusMetrics::of(measured, buses.listeners(self.bus.id).len() + by_name.sum::<usize>()))
+        Ok(BusMetrics::now(live(ctx)?, &self.view, self.bus.id))
     }
     /// Queues, history and retries.
     async fn policy(&self) -> BusPolicy {
