@@ -352,3 +352,36 @@ async fn one_bus_is_followed_in_the_history_and_live() {
     let found = server.query(count, json!({ "bus": bus })).await;
     assert_eq!(found, json!({"events": {"totalCount": 3}, "nobody": {"totalCount": 0}}));
 }
+
+#[tokio::test]
+async fn a_nodes_place_on_a_bus_says_who_listens_there_and_how_much_travels() {
+    let server = Server::start();
+    create(&server, "shop", json!({})).await;
+    let mut orders = listen(&server, "shop", json!({"topics": ["orders.*"]})).await;
+    let _payments = listen(&server, "shop", json!({"topics": ["payments"]})).await;
+    listening(&server, "shop", 2).await;
+    let place = |name: &str, bus: Option<&str>| json!({"name": name, "protocol": "WEBSOCKET", "topic": "orders.made", "bus": bus});
+    let register = "mutation($i: RegisterInput!) { register(input: $i) { node { id } } }";
+    let ports = json!([place("here", Some("shop")), place("elsewhere", Some("none")), place("alone", None)]);
+    let all = json!({"name": "all", "protocol": "WEBSOCKET", "bus": "shop"});
+    let input = json!({"name": "clerk", "outboundPorts": ports, "inboundPorts": [all]});
+    server.query(register, json!({ "i": input })).await;
+    let asked = "{ node(by: {name: \"clerk\"}) { outboundPorts { bus { name } subscriberCount messagesPerSecond } \
+                 inboundPorts { subscriberCount messagesPerSecond } } }";
+    let node = server.query(asked, Value::Null).await["node"].take();
+    let nowhere = json!({"bus": null, "subscriberCount": 0, "messagesPerSecond": null});
+    let here = json!({"bus": {"name": "shop"}, "subscriberCount": 1, "messagesPerSecond": 0.0});
+    assert_eq!(node["outboundPorts"], json!([here, nowhere, nowhere]));
+    assert_eq!(node["inboundPorts"], json!([{"subscriberCount": 2, "messagesPerSecond": 0.0}]));
+    publish(&server, "shop", "orders.made", 1).await;
+    next(&mut orders).await;
+    eventually("it has a rate", async || {
+        let node = server.query(asked, Value::Null).await["node"].take();
+        let rate = |ports: &str| node[ports][0]["messagesPerSecond"].as_f64();
+        (rate("outboundPorts") > Some(0.0) && rate("inboundPorts") > Some(0.0)).then_some(())
+    })
+    .await;
+    let described = server.run(&["describe", "--node", "clerk"]);
+    let text = String::from_utf8_lossy(&described.stdout).into_owned();
+    assert!(text.contains("EVENTS/S") && text.contains("shop"), "{text} {described:?}");
+}

@@ -452,9 +452,12 @@ mod tests {
     }
 
     /// What is left to the library, for it needs the log, is of a bus as it runs, or happens seldom.
-    const LEFT: [(&str, &str); 8] = [
+    const LEFT: [(&str, &str); 11] = [
         ("Invocation", "events"),
         ("Invocation", "plan"),
+        ("NodePort", "bus"),
+        ("NodePort", "messagesPerSecond"),
+        ("NodePort", "subscriberCount"),
         ("Registry", "oldestSequence"),
         ("Topic", "bus"),
         ("Topic", "metrics"),

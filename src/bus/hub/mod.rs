@@ -22,7 +22,7 @@ pub use past::{Failed, FromPast};
 
 use super::envelope::{self, Event};
 use super::kind::{Endpoints, Facts, Outgoing, Place};
-use super::router::{Attaching, Refused, SubscriberView, TopicView};
+use super::router::{Attaching, Refused, SubscriberView, TopicView, Traffic};
 use super::schema::{Misfit, Unusable};
 use super::topic::Rules;
 use super::{Measured, Verdict};
@@ -401,6 +401,11 @@ impl Hub {
     /// What a bus has to do, where it runs.
     pub fn measure(&self, id: BusId) -> Option<Measured> {
         self.running(id).ok().map(|running| running.measure())
+    }
+
+    /// What there is to do on a topic of a bus that runs; on the whole bus where no topic is named.
+    pub fn traffic(&self, id: BusId, topic: Option<&TopicName>) -> Option<Traffic> {
+        self.running(id).ok().map(|running| running.router().traffic(self.clock.now(), topic))
     }
 
     /// Those who listen on a bus now.
