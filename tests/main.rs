@@ -17,6 +17,7 @@ mod bad_input;
 mod brokers;
 mod bus_calls;
 mod bus_commands;
+mod bus_schemas;
 mod bus_sharing;
 mod buses;
 mod calls;

@@ -452,7 +452,7 @@ mod tests {
     }
 
     /// What is left to the library, for it needs the log, is of a bus as it runs, or happens seldom.
-    const LEFT: [(&str, &str); 11] = [
+    const LEFT: [(&str, &str); 13] = [
         ("Invocation", "events"),
         ("Invocation", "plan"),
         ("NodePort", "bus"),
@@ -463,6 +463,8 @@ mod tests {
         ("Topic", "metrics"),
         ("Topic", "schema"),
         ("Topic", "schemaHash"),
+        ("Topic", "schemaNode"),
+        ("Topic", "schemaSource"),
         ("Topic", "subscribers"),
     ];
 

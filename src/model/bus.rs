@@ -115,6 +115,8 @@ pub struct BusTerms {
     pub schema_mode: SchemaMode,
     /// Whether only events of trusted nodes are delivered.
     pub trusted_only: bool,
+    /// Whether a topic of which no schema was defined has that of the contracts of those who publish on it.
+    pub contract_schemas: bool,
     /// Queues, history and retries.
     pub policy: BusPolicy,
 }

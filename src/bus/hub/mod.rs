@@ -7,6 +7,8 @@
 mod announcing;
 mod calling;
 mod carriers;
+mod contracts;
+mod defaults;
 mod discovering;
 mod durable;
 mod listening;
@@ -15,6 +17,7 @@ mod running;
 
 pub use announcing::Announced;
 pub use carriers::check;
+pub use defaults::Defaults;
 pub use discovering::LASTS_SECONDS;
 pub use durable::{ListeningByName, Named, Shown};
 pub use listening::Listening;
@@ -146,6 +149,7 @@ pub struct Hub {
     directory: PathBuf,
     /// What is said of the registry where programs are looked for.
     about: HashMap<String, String>,
+    defaults: Arc<Defaults>,
     // Held for look-ups and pointer moves; nothing waits under it.
     running: Mutex<HashMap<BusId, Arc<Running>>>,
     // Held while a bus is turned, so that no two do it at once.
@@ -168,13 +172,23 @@ impl Hub {
         directory: PathBuf,
     ) -> Self {
         let (running, turning) = (Mutex::default(), tokio::sync::Mutex::default());
-        let (announcing, about) = (Announcing::default(), HashMap::new());
-        Hub { handle, views, clock, leases, announcing, directory, about, running, turning }
+        let (announcing, about, defaults) = (Announcing::default(), HashMap::new(), Arc::default());
+        Hub { handle, views, clock, leases, announcing, directory, about, defaults, running, turning }
     }
 
     /// Says this of the registry to those who look for programs on a bus.
     pub fn saying(self, about: HashMap<String, String>) -> Self {
         Hub { about, ..self }
+    }
+
+    /// With this for buses and events that say nothing else.
+    pub fn with_defaults(self, defaults: Defaults) -> Self {
+        Hub { defaults: Arc::new(defaults), ..self }
+    }
+
+    /// What holds for buses and events that say nothing else.
+    pub fn defaults(&self) -> &Defaults {
+        &self.defaults
     }
 
     /// From now on until the buses are closed, those who announce themselves on a bus are registered by this.
@@ -373,6 +387,7 @@ impl Hub {
     ) -> Result<Published, Error> {
         let running = self.running(id)?;
         let text = envelope::write(event);
+        running.keep_up();
         let verdict = running.router().check(self.clock.now(), topic, &text);
         if let Verdict::Refused(misfit) = verdict {
             running.look_again();

@@ -18,10 +18,11 @@ use super::history::{self, History};
 use super::kind::Place;
 use super::metrics::{Measured, Metrics};
 use super::notice::{Notice, NoticeKind, Notices, Subject};
-use super::schema::Unusable;
+use super::schema::{Demand, Unusable};
 use super::topic::Verdict;
 use crate::model::{BusId, BusTerms, NodeId, SubscriberId, Time, TopicName, TopicTerms};
 use reader::Readers;
+use std::collections::HashMap;
 use std::sync::Arc;
 use topics::Topics;
 
@@ -73,6 +74,11 @@ impl Router {
         self.history.bound(topic, rules.bounds);
         self.history.trim(now, topic);
         Ok(())
+    }
+
+    /// From now on, topics of which no schema was defined demand this where it names them, and nothing where not.
+    pub fn declare(&mut self, schemas: HashMap<TopicName, Arc<Demand>>) {
+        self.topics.declare(&self.terms, schemas);
     }
 
     /// Takes back what was said of a topic.

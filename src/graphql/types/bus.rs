@@ -190,6 +190,10 @@ impl Bus {
     async fn trusted_only(&self) -> bool {
         self.bus.terms.trusted_only
     }
+    /// Whether a topic of which no schema was defined takes it from the contracts of those who publish on it.
+    async fn contract_schemas(&self) -> bool {
+        self.bus.terms.contract_schemas
+    }
     /// When it was created.
     async fn created_at(&self) -> DateTime {
         DateTime(self.bus.created_at)
@@ -308,7 +312,8 @@ pub struct CreateBusInput {
     name: String,
     /// What carries it.
     kind: BusKind,
-    /// Where the broker is, for kinds that have one; of ZMQ, the address to listen at, tcp://127.0.0.1 when absent.
+    /// Where the broker is, for kinds that have one: of JETSTREAM what event_bus.nats_url says when absent; of ZMQ, the
+    /// address to listen at, tcp://127.0.0.1 when absent.
     endpoint_uri: Option<String>,
     /// What it is for, in words.
     purpose: Option<String>,
@@ -318,6 +323,9 @@ pub struct CreateBusInput {
     schema_mode: Option<SchemaMode>,
     /// Whether only events of trusted nodes are delivered; false when absent.
     trusted_only: Option<bool>,
+    /// Whether a topic of which no schema was defined takes it from the contracts of those who publish on it; false when
+    /// absent.
+    contract_schemas: Option<bool>,
     /// How many events wait for one subscriber at most: 1 to 100,000, 1,000 when absent.
     queue_capacity: Option<u32>,
     /// What happens then; DROP_OLDEST when absent.
@@ -386,6 +394,7 @@ impl CreateBusInput {
             metadata,
             schema_mode: self.schema_mode.map(Into::into).unwrap_or_default(),
             trusted_only: self.trusted_only.unwrap_or(false),
+            contract_schemas: self.contract_schemas.unwrap_or(false),
             policy,
         })
     }
