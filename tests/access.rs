@@ -547,6 +547,19 @@ async fn what_may_not_be_read_is_as_if_it_were_not_there() {
 }
 
 #[tokio::test]
+async fn the_registrys_bus_tells_each_what_it_may_know_of() {
+    let guarded = guarded("");
+    let (viewer, ..) = guarded.client("vic", &["viewer"], None).await;
+    let register = "mutation { register(input: {name: \"a\"}) { node { id } } }";
+    ask(&guarded.admin, register, json!({})).await.unwrap();
+    let listen = "subscription { busEvents(bus: \"registry\", replay: {all: true}) { event { eventType } } }";
+    for (client, first) in [(&guarded.admin, "TOKEN_CREATED"), (&viewer, "NODE_REGISTERED")] {
+        let mut events = client.subscribe::<Value>(listen, json!({})).await.unwrap();
+        assert_eq!(events.next().await.unwrap().unwrap()["busEvents"]["event"]["eventType"], first);
+    }
+}
+
+#[tokio::test]
 async fn buses_and_topics_are_for_those_whom_the_policy_permits_them() {
     let directory = tempfile::tempdir().unwrap();
     let policy = r#"

@@ -52,6 +52,7 @@ mod ports;
 mod properties;
 mod reading;
 mod registration;
+mod registry_bus;
 mod schema;
 mod support;
 mod tls;

@@ -6,6 +6,7 @@ mod events;
 pub(super) mod listener;
 mod metrics;
 mod named;
+mod of_registry;
 mod past;
 
 use async_graphql::MergedSubscription;

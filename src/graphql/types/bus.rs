@@ -5,7 +5,7 @@ use super::super::error::invalid;
 use super::super::limits::budget::List;
 use super::super::mutation::buses::may_on_topic;
 use super::super::paging::{Connection, Page, PageArgs, total};
-use super::super::reach::{asker, live};
+use super::super::reach::{asker, fixed, live};
 use super::super::render::{Never, Render, rendered_enums};
 use super::super::scalars::{DateTime, Sequence};
 use super::bus_metrics::BusMetrics;
@@ -194,13 +194,14 @@ impl Bus {
     async fn contract_schemas(&self) -> bool {
         self.bus.terms.contract_schemas
     }
-    /// When it was created.
-    async fn created_at(&self) -> DateTime {
-        DateTime(self.bus.created_at)
+    /// When it was created; of the bus registry, which is always there, when this process began to serve.
+    async fn created_at(&self, ctx: &Context<'_>) -> Result<DateTime> {
+        Ok(DateTime(if self.bus.is_of_registry() { fixed(ctx)?.started_at() } else { self.bus.created_at }))
     }
     /// Since when it runs; null while it stands still.
-    async fn started_at(&self) -> Option<DateTime> {
-        self.bus.started_at.map(DateTime)
+    async fn started_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
+        let of_registry = if self.bus.is_of_registry() { Some(fixed(ctx)?.started_at()) } else { None };
+        Ok(of_registry.or(self.bus.started_at).map(DateTime))
     }
     /// The ports that it runs on.
     async fn port_leases(&self) -> List<PortLease> {

@@ -35,7 +35,7 @@ impl BusMetrics {
     pub(in crate::graphql) fn now(services: &Services, view: &View, bus: BusId) -> Self {
         let buses = &services.buses;
         let by_name = view.subscribers_of(bus).map(|held| buses.count_by_name(bus, &held.name));
-        let listeners = buses.listeners(bus).len() + by_name.sum::<usize>();
+        let listeners = buses.count_listeners(bus) + by_name.sum::<usize>();
         BusMetrics::of(buses.measure(bus).unwrap_or_default(), listeners)
     }
 

@@ -147,7 +147,8 @@ pub(in crate::graphql) async fn list(
     Ok(page.take(events.collect::<Vec<_>>().into_iter(), total))
 }
 
-pub(super) async fn blocking<T: Send + 'static>(
+/// Reads the log where waiting for the disk stops nobody else.
+pub(in crate::graphql) async fn blocking<T: Send + 'static>(
     views: &Arc<Views>,
     read: impl FnOnce(&Views) -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T> {
