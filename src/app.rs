@@ -12,8 +12,8 @@ pub use examine::{Examined, examine, free_bytes, log_bytes};
 pub use notify::notify;
 pub use operations::FREE_BYTES_MIN;
 
-use crate::bus::hub::Hub;
-use crate::config::Config;
+use crate::bus::hub::{Defaults, Hub};
+use crate::config::{Config, EventBus};
 use crate::graphql::announce::Announcer;
 use crate::graphql::{Bounds, Documents, Services, Trusted};
 use crate::http::web::Pages;
@@ -185,6 +185,7 @@ impl App {
         let bus_files = config.data_dir.join(BUSES);
         let leases = Arc::new(leases::BusPorts(ports.clone()));
         let buses = Hub::new(engine.handle(), engine.views().clone(), clock.clone(), leases, bus_files);
+        let buses = buses.with_defaults(bus_defaults(config));
         let buses = Arc::new(buses.saying(about(&engine, address, tls.is_some())));
         let proxy = Arc::new(start_proxy(config, &engine, clock.clone(), &buses, metrics.calls.clone())?);
         proxy.end_interrupted().await?;
@@ -309,6 +310,13 @@ impl App {
         }
         closed
     }
+}
+
+/// What holds for buses and events that say nothing else.
+fn bus_defaults(config: &Config) -> Defaults {
+    let EventBus { nats_url, .. } = &config.event_bus;
+    let nats_url = (!nats_url.is_empty()).then(|| nats_url.clone());
+    Defaults { subject_prefix: config.event_bus.prefix().to_owned(), nats_url }
 }
 
 /// The portserver and what notices the end of those it has served.

@@ -108,7 +108,7 @@ fn answered(
         tags: Vec::new(),
         metadata,
     };
-    let topic = envelope::subject(envelope::SUBJECT_PREFIX, event_type).ok()?;
+    let topic = running.defaults.topic_of(event_type).ok()?;
     let traceparent = arrived.traceparent.clone();
     Some(Outgoing { topic, text: envelope::write(&event), id, traceparent })
 }
