@@ -4,10 +4,10 @@ use super::carriers::Opened;
 use super::contracts::FromContracts;
 use super::defaults::Defaults;
 use super::durable::Seats;
-use super::{Error, Hub, announcing, past};
+use super::{Error, Hub, announcing, past, waiting};
 use crate::bus::durable;
 use crate::bus::filter::Filter;
-use crate::bus::kind::{Carrier, Endpoints, Facts, Failure, Heard, Place};
+use crate::bus::kind::{Carrier, Endpoints, Facts, Failure, Heard, Outgoing, Place};
 use crate::bus::notice::Notice;
 use crate::bus::router::{Fate, Router};
 use crate::bus::{Arrived, Measured, NoticeKind};
@@ -70,6 +70,8 @@ pub(super) struct Running {
     ended: watch::Sender<bool>,
     /// What the carrier last told of itself.
     facts: Mutex<Facts>,
+    /// What waits for a carrier that is away.
+    waiting: waiting::Line,
     /// What was found in contracts, where the bus goes by them. Held while the router is told.
     contracts: Option<Mutex<FromContracts>>,
     pub(super) defaults: Arc<Defaults>,
@@ -127,6 +129,7 @@ impl Running {
             seats: Mutex::default(),
             ended: watch::Sender::new(false),
             facts: Mutex::new(facts),
+            waiting: waiting::Line::default(),
             contracts: contracts.map(Mutex::new),
             defaults: hub.defaults.clone(),
         }))
@@ -227,6 +230,18 @@ impl Running {
                 return;
             }
             released.await;
+        }
+    }
+
+    /// Has a text carried; where the carrier is away, and the bus has it so, once it is back.
+    pub(super) async fn carry(&self, outgoing: Outgoing) -> Result<Place, Failure> {
+        if !self.policy.queues_while_away {
+            return self.carrier.publish(outgoing).await;
+        }
+        let mut ended = self.ended();
+        tokio::select! {
+            carried = self.waiting.carry(&*self.carrier, outgoing, self.policy.queue_capacity) => carried,
+            _ = ended.wait_for(|ended| *ended) => Err(Failure::Away("the bus is closed".to_owned())),
         }
     }
 
