@@ -9,8 +9,8 @@ use super::words::Words;
 use crate::model::{
     Bus, BusId, BusName, CollisionKey, ContentHash, Contract, ContractHash, ContractName, DependencyKind,
     DurableSubscriber, LeaseId, Node, NodeId, NodeName, NodeStatus, Offer, Sequence, SubscriberName, Thing, Time,
-    Token, TokenHash, TokenId, Tool, ToolDefinition, ToolId, ToolKey, ToolName, TopicName, TopicTerms, Version,
-    VersionWanted,
+    Token, TokenHash, TokenId, Tool, ToolDefinition, ToolId, ToolKey, ToolName, TopicName, TopicTerms, TrustState,
+    Version, VersionWanted,
 };
 use imbl::{HashMap, OrdMap, OrdSet};
 use std::sync::Arc;
@@ -129,6 +129,11 @@ impl State {
     /// The node with this id.
     pub fn node(&self, id: NodeId) -> Option<&Arc<Node>> {
         self.nodes.get(&id)
+    }
+
+    /// How far a node is trusted; not at all where it is not known.
+    pub fn trust_of(&self, id: NodeId) -> TrustState {
+        self.node(id).map_or(TrustState::default(), |node| node.trust.state())
     }
 
     /// The node with this name.

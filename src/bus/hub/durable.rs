@@ -12,7 +12,7 @@ use crate::bus::filter::Filter;
 use crate::bus::history::Replay;
 use crate::bus::kind::{Begin, Delivery, Failure, Group, Place};
 use crate::bus::queue::Given;
-use crate::model::{BusId, DurableSubscriber, NodeId, SubscriberName, TopicName, TrustState};
+use crate::model::{BusId, DurableSubscriber, NodeId, SubscriberName, TopicName};
 use crate::registry::command::{Command, Request};
 use crate::registry::decide::Answer;
 use crate::registry::engine;
@@ -280,7 +280,7 @@ impl Desk {
         match delivery {
             Ok(Delivery { carried, number }) => {
                 let state = self.running.state();
-                let trust_of = |node: NodeId| state.node(node).map_or(TrustState::default(), |node| node.trust.state());
+                let trust_of = |node| state.trust_of(node);
                 let read = self.running.router().read(&carried, trust_of);
                 let moves = match read {
                     Ok(arrived) if (self.shown)(&arrived.topic) => self.machine.delivered(Arc::new(arrived), number),

@@ -9,7 +9,7 @@ use crate::bus::history::{Gone, Replay};
 use crate::bus::kind::{Carried, Carrier, Failure, Place};
 use crate::bus::queue::Given;
 use crate::bus::router::{Attaching, End, EndReason, Refused};
-use crate::model::{BusId, NodeId, Time, TrustState};
+use crate::model::{BusId, Time};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -156,7 +156,7 @@ impl FromPast {
     fn given(&self, carried: &Carried) -> Option<Given> {
         let attaching = self.attaching.as_ref()?;
         let state = self.running.state();
-        let trust_of = |node: NodeId| state.node(node).map_or(TrustState::default(), |node| node.trust.state());
+        let trust_of = |node| state.trust_of(node);
         let arrived = self.running.router().read(carried, trust_of).ok()?;
         let is_wanted = match attaching.replay {
             Replay::Since(instant) => arrived.at >= instant,

@@ -12,8 +12,8 @@ use crate::bus::notice::Notice;
 use crate::bus::router::{Fate, Router};
 use crate::bus::{Arrived, Measured, NoticeKind};
 use crate::model::{
-    Actor, Bus, BusId, BusName, BusNotice, BusPolicy, BusStatus, Change, DurableSubscriber, LeaseId, NodeId,
-    OnexEventId, SubscriberId, TopicName, TopicTerms, TrustState,
+    Actor, Bus, BusId, BusName, BusNotice, BusPolicy, BusStatus, Change, DurableSubscriber, LeaseId, OnexEventId,
+    SubscriberId, TopicName, TopicTerms,
 };
 use crate::registry::command::{Command, Request, TurnBus};
 use crate::registry::engine::{Clock, Handle};
@@ -106,7 +106,7 @@ impl Running {
         if let Some(schemas) = contracts.as_mut().and_then(|contracts| contracts.news(&name, &state)) {
             router.declare(schemas);
         }
-        let trust_of = |node: NodeId| state.node(node).map_or(TrustState::default(), |node| node.trust.state());
+        let trust_of = |node| state.trust_of(node);
         recalled.events.iter().for_each(|carried| router.remember(hub.now(), carried, trust_of));
         Ok(Arc::new(Running {
             id: bus.id,
@@ -292,7 +292,7 @@ impl Running {
             Heard::Event(carried) => {
                 self.keep_up();
                 let state = self.views.current();
-                let trust_of = |node: NodeId| state.node(node).map_or(TrustState::default(), |node| node.trust.state());
+                let trust_of = |node| state.trust_of(node);
                 let routed = self.router().publish(self.clock.now(), &carried, trust_of);
                 woken.extend(routed.wake.iter().chain(&routed.detached));
                 if let Fate::Routed(arrived) = &routed.fate
