@@ -6,7 +6,6 @@
 use super::TopicName;
 use bytes::Bytes;
 use serde_json::Value;
-use std::time::Duration;
 
 /// A call on its way.
 #[derive(Clone, Debug)]
@@ -20,8 +19,8 @@ pub struct Call {
     pub arguments: Bytes,
     /// What is said of it besides, by lower-case names as HTTP's headers have them; on one line each.
     pub headers: Vec<(&'static str, String)>,
-    /// How long it is waited for the answer.
-    pub timeout: Duration,
+    /// How many milliseconds it is waited for the answer.
+    pub timeout_ms: u64,
     /// The most bytes of an answer.
     pub answer_bytes_max: usize,
 }

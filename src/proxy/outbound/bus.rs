@@ -61,7 +61,7 @@ pub(super) async fn call(
         id: format!("{}/{}", sending.invocation, sending.attempt),
         arguments: arguments.into(),
         headers: sending.headers(),
-        timeout: sending.timeout,
+        timeout_ms: u64::try_from(sending.timeout.as_millis()).unwrap_or(u64::MAX),
         answer_bytes_max: bytes_max,
     };
     match buses.call(&endpoint.bus, call).await {

@@ -39,7 +39,8 @@ pub(super) async fn ask(shared: &Shared, call: Call) -> Result<Answered, Unanswe
         let value: HeaderValue = value.parse().map_err(|_| not_begun(format!("{name} cannot be a header")))?;
         headers.insert(*name, value);
     }
-    let request = Request::new().payload(call.arguments).headers(headers).timeout(Some(call.timeout));
+    let request =
+        Request::new().payload(call.arguments).headers(headers).timeout(Some(Duration::from_millis(call.timeout_ms)));
     let mut link = shared.link.clone();
     link.mark_unchanged();
     let client = shared.context.client();

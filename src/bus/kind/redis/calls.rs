@@ -25,6 +25,8 @@ use uuid::Uuid;
 
 /// How long a request may lie there before it is taken back.
 const TAKEN_WITHIN: Duration = Duration::from_secs(2);
+/// How many milliseconds a request lies there at least that nobody takes back.
+const LEFT_FOR_MS: u64 = 60_000;
 /// For how many seconds one question for answers stands.
 const ASKED_FOR: u64 = 1;
 
@@ -76,13 +78,13 @@ impl Calls {
         let not_begun = |reason: String| Unanswered::NotBegun(reason);
         self.shared.check().map_err(|failure| not_begun(failure.to_string()))?;
         self.read_answers();
-        let until = Instant::now() + call.timeout;
+        let until = Instant::now() + Duration::from_millis(call.timeout_ms);
         let text = self.written(&call).map_err(|error| not_begun(format!("the call cannot be written: {error}")))?;
         let (tell, mut told) = oneshot::channel();
         held(&self.waiting).insert(call.id.clone(), tell);
         let list = format!("{}:calls:{}", self.shared.prefix, call.address);
         let mut asked = Asked { calls: self, id: &call.id, list, text, may_lie: true };
-        if let Err(error) = asked.push(call.timeout).await {
+        if let Err(error) = asked.push(call.timeout_ms).await {
             let reason = failure(&error).to_string();
             return Err(if asked.take_back().await == Some(true) {
                 not_begun(reason)
@@ -151,13 +153,13 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    async fn push(&self, timeout: Duration) -> RedisResult<()> {
+    async fn push(&self, timeout_ms: u64) -> RedisResult<()> {
         let mut push = redis::cmd("RPUSH");
         push.arg(&self.list).arg(&self.text);
         self.calls.shared.connections.ask::<u64>(&push).await?;
         // What a registry leaves behind that is killed does not lie there for ever.
         let mut expire = redis::cmd("PEXPIRE");
-        expire.arg(&self.list).arg(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(60_000));
+        expire.arg(&self.list).arg(timeout_ms.max(LEFT_FOR_MS));
         self.calls.shared.connections.ask::<u64>(&expire).await.map(|_| ())
     }
 

@@ -25,6 +25,7 @@ use crate::model::bus_call::{Answered, Call, Unanswered};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -96,7 +97,7 @@ impl Calls {
         let waiting = |program| Waiting { program, bytes_max: call.answer_bytes_max, tell };
         self.held().send(&call.id, &call.address, &said, waiting)?;
         let _asked = Asked { calls: self, id: &call.id };
-        match timeout(call.timeout, told).await {
+        match timeout(Duration::from_millis(call.timeout_ms), told).await {
             Ok(Ok(answered)) => answered,
             Ok(Err(_)) => Err(Unanswered::Lost("the program went in the middle of the call".to_owned())),
             Err(_) => Err(Unanswered::TimedOut),
@@ -238,7 +239,6 @@ impl Drop for Attached {
 mod tests {
     use super::*;
     use futures_util::FutureExt;
-    use std::time::Duration;
 
     fn said(frames: &[&str]) -> Message {
         Message { frames: frames.iter().map(|text| frame(text)).collect(), is_cut: false }
@@ -250,7 +250,7 @@ mod tests {
             id: id.to_owned(),
             arguments: Bytes::from_static(b"{}"),
             headers: vec![("onex-attempt", "1".to_owned())],
-            timeout: Duration::from_secs(60),
+            timeout_ms: 60_000,
             answer_bytes_max: 20,
         }
     }
