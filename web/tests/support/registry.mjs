@@ -84,7 +84,9 @@ export class Registry {
 
   /** A command that runs until the registry is disposed of, as `node run` does. */
   keep(...args) {
-    this.#children.push(spawn(this.#onex, args, { env: this.#env(), stdio: 'ignore' }));
+    const child = spawn(this.#onex, args, { env: this.#env(), stdio: 'ignore' });
+    this.#children.push(child);
+    return child;
   }
 
   async ask(query, variables = {}) {
