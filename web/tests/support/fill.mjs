@@ -39,3 +39,25 @@ export async function fill(registry, corpus) {
 export function publish(registry, { topic, nodeId, metadata, eventType = 'order.changed', bus = 'shop' }) {
   return registry.ask('mutation ($input: PublishInput!) { publish(input: $input) { sequence } }', { input: { bus, topic, event: { nodeId, eventType, tags: ['web'], metadata } } });
 }
+
+/** Registers very many nodes, `prefix_00000` and on, as fast as the registry takes them. */
+export async function registerMany(registry, prefix, count) {
+  const TOGETHER = 50;
+  const WORKERS = 32;
+  const indices = Array.from({ length: TOGETHER }, (_, index) => index);
+  const variables = indices.map((index) => `$name${index}: String!`).join(', ');
+  const fields = indices.map((index) => `n${index}: register(input: {name: $name${index}, kind: $kind, ttlSeconds: 3600, tags: ["many", $tag]}) { changed }`);
+  const query = `mutation ($kind: NodeKind!, $tag: String!, ${variables}) { ${fields.join(' ')} }`;
+  const kinds = ['SERVICE', 'TOOL', 'EFFECT', 'COMPUTE'];
+  let next = 0;
+  const work = async () => {
+    while (next < count) {
+      const from = next;
+      next += TOGETHER;
+      const names = Object.fromEntries(indices.map((index) => [`name${index}`, `${prefix}_${String(Math.min(count - 1, from + index)).padStart(5, '0')}`]));
+      const part = from / TOGETHER;
+      await registry.ask(query, { ...names, kind: kinds[part % kinds.length], tag: `part_${part}` });
+    }
+  };
+  await Promise.all(Array.from({ length: WORKERS }, work));
+}

@@ -1,4 +1,4 @@
-import { print } from 'graphql';
+import { stringifyDocument } from '@urql/core';
 import { about } from '~/data/about';
 import { faultOf } from '~/data/errors';
 import { manyRequest } from '~/data/many';
@@ -10,7 +10,7 @@ export type { Lease };
 
 /** As many as the registry takes in one document, with all that is asked of each. */
 const TOGETHER = 50;
-const FRAGMENT = print(LeaseFragment);
+const FRAGMENT = stringifyDocument(LeaseFragment);
 
 /** Every lease that holds. */
 export const leaseSource: RowsSource<Lease> = {
@@ -29,8 +29,7 @@ export const leaseSource: RowsSource<Lease> = {
     const { hasNextPage, endCursor } = data.ports.pageInfo;
     return { answer: { rows: data.ports.nodes, next: hasNextPage ? endCursor : null }, fault: null };
   },
-  again: async (client, groups) => {
-    const ids = groups.filter((id) => id !== '');
+  again: async (client, ids) => {
     const rows: Lease[] = [];
     for (let from = 0; from < ids.length; from += TOGETHER) {
       const part = ids.slice(from, from + TOGETHER);
