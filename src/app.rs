@@ -1,6 +1,7 @@
 //! The one place where the parts are built and meet.
 
 mod access;
+mod calls;
 mod examine;
 mod leases;
 mod notify;
@@ -11,8 +12,8 @@ pub use examine::{Examined, examine, free_bytes, log_bytes};
 pub use notify::notify;
 pub use operations::FREE_BYTES_MIN;
 
-use crate::bus::hub::Hub;
-use crate::config::Config;
+use crate::bus::hub::{Defaults, Hub};
+use crate::config::{Config, EventBus};
 use crate::graphql::announce::Announcer;
 use crate::graphql::{Bounds, Documents, Services, Trusted};
 use crate::http::web::Pages;
@@ -32,6 +33,7 @@ use crate::registry::state::State;
 use crate::registry::{keeper, upkeep};
 use crate::telemetry::{self, Metrics};
 use operations::Looking;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::ops::Bound;
 use std::path::Path;
@@ -180,12 +182,13 @@ impl App {
         engine.handle().submit(request).await?;
         let access = access::start(config, &engine, clock.clone()).await?;
         let ports = Arc::new(Ports::new(engine.handle(), engine.views().clone(), clock.clone(), rules));
-        let proxy = Arc::new(start_proxy(config, &engine, clock.clone(), metrics.calls.clone())?);
-        proxy.end_interrupted().await?;
         let bus_files = config.data_dir.join(BUSES);
         let leases = Arc::new(leases::BusPorts(ports.clone()));
         let buses = Hub::new(engine.handle(), engine.views().clone(), clock.clone(), leases, bus_files);
-        let buses = Arc::new(buses);
+        let buses = buses.with_defaults(bus_defaults(config));
+        let buses = Arc::new(buses.saying(about(&engine, address, tls.is_some())));
+        let proxy = Arc::new(start_proxy(config, &engine, clock.clone(), &buses, metrics.calls.clone())?);
+        proxy.end_interrupted().await?;
         let services = Services {
             handle: engine.handle(),
             views: engine.views().clone(),
@@ -309,6 +312,13 @@ impl App {
     }
 }
 
+/// What holds for buses and events that say nothing else.
+fn bus_defaults(config: &Config) -> Defaults {
+    let EventBus { nats_url, .. } = &config.event_bus;
+    let nats_url = (!nats_url.is_empty()).then(|| nats_url.clone());
+    Defaults { subject_prefix: config.event_bus.prefix().to_owned(), nats_url }
+}
+
 /// The portserver and what notices the end of those it has served.
 #[derive(Debug, Default)]
 struct PortServing {
@@ -368,16 +378,27 @@ impl PortServing {
     }
 }
 
+/// What is said of this registry to those who look for programs on a bus.
+fn about(engine: &Engine, address: SocketAddr, has_tls: bool) -> HashMap<String, String> {
+    let scheme = if has_tls { "https" } else { "http" };
+    HashMap::from([
+        ("registry_id".to_owned(), engine.views().registry_id().to_string()),
+        ("graphql".to_owned(), format!("{scheme}://{address}/graphql")),
+    ])
+}
+
 fn start_proxy(
     config: &Config,
     engine: &Engine,
     clock: Arc<dyn Clock>,
+    buses: &Arc<Hub>,
     metrics: telemetry::Calls,
 ) -> Result<Proxy, StartError> {
     let calls = &config.calls;
     let setting = |setting, reason| StartError::Setting { setting, reason };
     let policy = calls.policy().map_err(|(name, reason)| setting(name, reason))?;
     let outbound = Outbound::try_new(policy).map_err(|error| setting("calls", error.to_string()))?;
+    let outbound = outbound.over(Arc::new(calls::BusCalls(buses.clone())));
     Ok(Proxy::start(engine.handle(), engine.views().clone(), clock, calls.rules(), outbound, metrics))
 }
 

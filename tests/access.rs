@@ -170,6 +170,7 @@ const OPERATIONS: &[(&str, &str, &str, [&str; 5])] = &[
         "{}",
         [OK, OK, OK, OK, UNKNOWN],
     ),
+    ("busMetrics", "subscription { busMetrics(bus: \"shared\") { published } }", "{}", [OK, OK, OK, OK, UNKNOWN]),
     ("registryEvents", "subscription { registryEvents(after: 0) { sequence } }", "{}", [OK, OK, OK, OK, UNKNOWN]),
     (
         "toolCalls",
@@ -543,6 +544,19 @@ async fn what_may_not_be_read_is_as_if_it_were_not_there() {
         (&mut first).now_or_never().map(|event| assert_eq!(event.unwrap().unwrap()["registryEvents"]["nodeId"], ids[0]))
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_registrys_bus_tells_each_what_it_may_know_of() {
+    let guarded = guarded("");
+    let (viewer, ..) = guarded.client("vic", &["viewer"], None).await;
+    let register = "mutation { register(input: {name: \"a\"}) { node { id } } }";
+    ask(&guarded.admin, register, json!({})).await.unwrap();
+    let listen = "subscription { busEvents(bus: \"registry\", replay: {all: true}) { event { eventType } } }";
+    for (client, first) in [(&guarded.admin, "TOKEN_CREATED"), (&viewer, "NODE_REGISTERED")] {
+        let mut events = client.subscribe::<Value>(listen, json!({})).await.unwrap();
+        assert_eq!(events.next().await.unwrap().unwrap()["busEvents"]["event"]["eventType"], first);
+    }
 }
 
 #[tokio::test]

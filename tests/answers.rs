@@ -118,6 +118,7 @@ async fn what_looks_beyond_the_version_is_never_kept() {
         "{ tools { nodes { quarantine } } }",
         "{ tools { nodes { providers { circuit { state } } } } }",
         "{ portPools { granted } }",
+        "{ registry { oldestSequence } }",
         "{ invocations { totalCount } }",
         "{ invocation(id: \"00000000-0000-4000-8000-000000000000\") { status } }",
         "{ events { totalCount } }",

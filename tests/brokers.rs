@@ -2,6 +2,7 @@
 //! nothing of the registry but the documented JSON.
 
 use crate::support::broker::Broker;
+use crate::support::program::Program;
 use crate::support::server::Server;
 use crate::support::{PATIENCE, eventually, python};
 use futures_util::StreamExt;
@@ -9,10 +10,7 @@ use futures_util::stream::BoxStream;
 use onex::client::Error;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use std::path::Path;
 use uuid::Uuid;
 
 const CREATE: &str = "mutation($i: CreateBusInput!) { createBus(input: $i) { id status endpoints { publish subscribe \
@@ -56,43 +54,6 @@ fn envelope(number: u64) -> String {
         "event_type": "COUNTED", "metadata": {"number": number},
     });
     envelope.to_string()
-}
-
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name)
-}
-
-/// A program that prints a line of JSON for each thing it has to say.
-struct Program {
-    child: Child,
-    lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
-}
-
-impl Program {
-    fn start(python: &Path, name: &str, arguments: &[&str]) -> Self {
-        let mut command = Command::new(python);
-        command.arg(script(name)).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Program { child, lines }
-    }
-
-    /// Waits until it says on stderr that it listens.
-    async fn listens(&mut self) {
-        let mut said = BufReader::new(self.child.stderr.take().unwrap()).lines();
-        let line = tokio::time::timeout(PATIENCE, said.next_line()).await.unwrap().unwrap();
-        assert_eq!(line.as_deref(), Some("listening"));
-    }
-
-    async fn line(&mut self) -> Value {
-        let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await.expect("a line in time").unwrap();
-        serde_json::from_str(&line.expect("a line")).unwrap()
-    }
-
-    async fn ended(mut self) {
-        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap();
-        assert!(ended.success(), "{ended}");
-    }
 }
 
 /// What a program sees is the documented JSON, and no more.

@@ -296,3 +296,92 @@ async fn a_node_that_announces_itself_on_a_bus_is_registered_and_answered() {
         assert!(reason.contains(word), "{wrong}: {reason}");
     }
 }
+
+const METRICS: &str =
+    "subscription($every: Int) { busMetrics(bus: \"shop\", everyMs: $every) { published subscriberCount } }";
+
+#[tokio::test]
+async fn what_a_bus_has_to_do_is_told_as_it_changes_until_the_bus_is_deleted() {
+    let server = Server::start();
+    let bus = create(&server, "shop", json!({})).await["id"].take();
+    let asked = json!({ "every": 200 });
+    let mut metrics = server.client().subscribe::<Value>(METRICS, asked).await.unwrap().boxed();
+    let mut next = async || {
+        let next = tokio::time::timeout(crate::support::PATIENCE, metrics.next());
+        next.await.expect("an answer in time").map(|answer| answer.unwrap()["busMetrics"].take())
+    };
+    assert_eq!(next().await, Some(json!({"published": 0, "subscriberCount": 0})), "at once, and none of its own");
+    publish(&server, "shop", "orders", 1).await;
+    assert_eq!(next().await, Some(json!({"published": 1, "subscriberCount": 0})));
+    for turn in ["stopBus", "deleteBus"] {
+        let document = format!("mutation($i: BusRefInput!) {{ {turn}(input: $i) {{ id }} }}");
+        server.query(&document, json!({"i": {"busId": bus}})).await;
+    }
+    // It may have been seen to stand still before it was gone.
+    let last = next().await;
+    assert!(last.is_none() || (last.unwrap()["published"] == 0 && next().await.is_none()));
+    for every in [199, 60_001] {
+        let asked = server.client().subscribe::<Value>(METRICS, json!({ "every": every })).await;
+        let refused = match asked {
+            Ok(mut events) => events.next().await.unwrap().unwrap_err(),
+            Err(error) => error,
+        };
+        assert!(refused.to_string().contains("everyMs"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn one_bus_is_followed_in_the_history_and_live() {
+    let server = Server::start();
+    create(&server, "other", json!({})).await;
+    let bus = create(&server, "shop", json!({})).await["id"].take();
+    let watch = "subscription($bus: UUID!) { registryEvents(after: 0, filter: {busId: $bus}) { type } }";
+    let mut events = server.client().subscribe::<Value>(watch, json!({ "bus": bus })).await.unwrap().boxed();
+    let mut next = async || {
+        let next = tokio::time::timeout(crate::support::PATIENCE, events.next());
+        next.await.expect("an event in time").unwrap().unwrap()["registryEvents"]["type"].take()
+    };
+    assert_eq!((next().await, next().await), (json!("BUS_CREATED"), json!("BUS_STARTED")));
+    let define = "mutation($i: DefineTopicInput!) { defineTopic(input: $i) { name } }";
+    for name in ["other", "shop"] {
+        server.query(define, json!({"i": {"bus": name, "topic": "orders", "historyEvents": 3}})).await;
+    }
+    assert_eq!(next().await, json!("TOPIC_DEFINED"));
+    let count = "query($bus: UUID!) { events(filter: {busId: $bus}) { totalCount } \
+                 nobody: events(filter: {actor: \"ann\"}) { totalCount } }";
+    let found = server.query(count, json!({ "bus": bus })).await;
+    assert_eq!(found, json!({"events": {"totalCount": 3}, "nobody": {"totalCount": 0}}));
+}
+
+#[tokio::test]
+async fn a_nodes_place_on_a_bus_says_who_listens_there_and_how_much_travels() {
+    let server = Server::start();
+    create(&server, "shop", json!({})).await;
+    let mut orders = listen(&server, "shop", json!({"topics": ["orders.*"]})).await;
+    let _payments = listen(&server, "shop", json!({"topics": ["payments"]})).await;
+    listening(&server, "shop", 2).await;
+    let place = |name: &str, bus: Option<&str>| json!({"name": name, "protocol": "WEBSOCKET", "topic": "orders.made", "bus": bus});
+    let register = "mutation($i: RegisterInput!) { register(input: $i) { node { id } } }";
+    let ports = json!([place("here", Some("shop")), place("elsewhere", Some("none")), place("alone", None)]);
+    let all = json!({"name": "all", "protocol": "WEBSOCKET", "bus": "shop"});
+    let input = json!({"name": "clerk", "outboundPorts": ports, "inboundPorts": [all]});
+    server.query(register, json!({ "i": input })).await;
+    let asked = "{ node(by: {name: \"clerk\"}) { outboundPorts { bus { name } subscriberCount messagesPerSecond } \
+                 inboundPorts { subscriberCount messagesPerSecond } } }";
+    let node = server.query(asked, Value::Null).await["node"].take();
+    let nowhere = json!({"bus": null, "subscriberCount": 0, "messagesPerSecond": null});
+    let here = json!({"bus": {"name": "shop"}, "subscriberCount": 1, "messagesPerSecond": 0.0});
+    assert_eq!(node["outboundPorts"], json!([here, nowhere, nowhere]));
+    assert_eq!(node["inboundPorts"], json!([{"subscriberCount": 2, "messagesPerSecond": 0.0}]));
+    publish(&server, "shop", "orders.made", 1).await;
+    next(&mut orders).await;
+    eventually("it has a rate", async || {
+        let node = server.query(asked, Value::Null).await["node"].take();
+        let rate = |ports: &str| node[ports][0]["messagesPerSecond"].as_f64();
+        (rate("outboundPorts") > Some(0.0) && rate("inboundPorts") > Some(0.0)).then_some(())
+    })
+    .await;
+    let described = server.run(&["describe", "--node", "clerk"]);
+    let text = String::from_utf8_lossy(&described.stdout).into_owned();
+    assert!(text.contains("EVENTS/S") && text.contains("shop"), "{text} {described:?}");
+}

@@ -1,6 +1,8 @@
 //! The data directory: one process at a time, nothing foreign overwritten, nothing rewritten unseen.
 
+use crate::support::eventually;
 use crate::support::server::{Server, onex};
+use futures_util::{FutureExt, StreamExt};
 use onex::log::Log;
 use onex::log::sqlite::{OpenError, SqliteLog};
 use onex::model::RegistryId;
@@ -57,7 +59,7 @@ async fn a_rewritten_history_is_found_at_its_place() {
         ("UPDATE change SET kind = 'NODE_EXPIRED' WHERE sequence = 2", "indexed as something it is not"),
         ("UPDATE change SET time = time - 1 WHERE sequence = 2", "indexed as something it is not"),
         (
-            "INSERT INTO change SELECT 9, 9, time, kind, node, tool, lease, correlation_id, body FROM change WHERE sequence = 2",
+            "INSERT INTO change SELECT 9, 9, time, kind, node, tool, lease, bus, actor, correlation_id, body FROM change WHERE sequence = 2",
             "in no batch",
         ),
         ("UPDATE batch SET previous = hash WHERE first = 2", "does not follow"),
@@ -196,20 +198,53 @@ fn a_log_is_opened_by_one_process_only_and_read_by_any() {
     assert!(matches!(nowhere, Err(OpenError::Absent { .. })));
 }
 
+/// What layout 3 has and layout 2 has not, taken away.
+const TO_LAYOUT_2: &str = "DROP INDEX change_bus; DROP INDEX change_actor; ALTER TABLE change DROP COLUMN bus;
+    ALTER TABLE change DROP COLUMN actor; PRAGMA user_version = 2;";
+/// What layout 2 has and layout 1 has not.
+const TO_LAYOUT_1: &str = "DROP INDEX change_lease; ALTER TABLE change DROP COLUMN lease; PRAGMA user_version = 1;";
+
+#[tokio::test]
+async fn changes_of_an_earlier_layout_are_found_by_bus_and_by_who_made_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start_in(directory.path(), &[]);
+    let create = "mutation { createBus(input: {name: \"shop\", kind: LOCAL}) { id } }";
+    let bus = server.query(create, Value::Null).await["createBus"]["id"].take();
+    server.query("mutation { createBus(input: {name: \"other\", kind: LOCAL}) { id } }", Value::Null).await;
+    let named = "subscription { busEvents(bus: \"shop\", durable: \"billing\") { sequence } }";
+    let attached = "query($bus: UUID!) { events(filter: {busId: $bus, actor: \"anonymous\"}) { nodes { type } } }";
+    let types = json!([{"type": "BUS_CREATED"}, {"type": "BUS_STARTED"}, {"type": "SUBSCRIBER_ATTACHED"}]);
+    let mut events = Box::pin(server.client().subscribe::<Value>(named, json!({})).await.unwrap());
+    eventually("the subscriber is known", async || {
+        let _ = events.next().now_or_never();
+        (server.query(attached, json!({ "bus": bus })).await["events"]["nodes"] == types).then_some(())
+    })
+    .await;
+    drop(events);
+    assert!(server.stop().success());
+    let earlier = Connection::open(directory.path().join("registry.db")).unwrap();
+    earlier.execute_batch(TO_LAYOUT_2).unwrap();
+    drop(earlier);
+    assert!(verify(directory.path()).status.success(), "an earlier layout is read as it is");
+    let server = Server::start_in(directory.path(), &[]);
+    assert_eq!(server.query(attached, json!({ "bus": bus })).await["events"]["nodes"], types);
+    let by_others = "query($bus: UUID!) { events(filter: {busId: $bus, actor: \"ann\"}) { totalCount } }";
+    assert_eq!(server.query(by_others, json!({ "bus": bus })).await["events"]["totalCount"], 0);
+    assert!(verify(directory.path()).status.success());
+}
+
 #[tokio::test]
 async fn a_log_of_the_first_layout_is_brought_into_the_present_one() {
     let directory = tempfile::tempdir().unwrap();
     filled(directory.path(), 2).await;
     let path = directory.path().join("registry.db");
     let earlier = Connection::open(&path).unwrap();
-    earlier
-        .execute_batch("DROP INDEX change_lease; ALTER TABLE change DROP COLUMN lease; PRAGMA user_version = 1;")
-        .unwrap();
+    earlier.execute_batch(&format!("{TO_LAYOUT_2} {TO_LAYOUT_1}")).unwrap();
     drop(earlier);
     assert!(verify(directory.path()).status.success(), "an earlier layout is read as it is");
     let server = Server::start_in(directory.path(), &[]);
     let header = fs::read(&path).unwrap();
-    assert_eq!(header[60..64], 2i32.to_be_bytes(), "an earlier version sees at once that it is not its own");
+    assert_eq!(header[60..64], 3i32.to_be_bytes(), "an earlier version sees at once that it is not its own");
     let allocate = "mutation { allocate(input: {requesterId: \"00000000-0000-4000-8000-000000000001\"}) { id } }";
     let lease = server.query(allocate, Value::Null).await["allocate"]["id"].take();
     let events = "query($lease: UUID!) { events(filter: {leaseId: $lease}) { nodes { type } } nodes { totalCount } }";

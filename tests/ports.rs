@@ -126,6 +126,12 @@ async fn a_leased_number_can_be_bound_and_is_in_the_history() {
     let pool =
         |transport| json!({"transport": transport, "size": 10_000, "allocated": 0, "quarantined": 1, "granted": 1});
     assert_eq!(pools["portPools"], json!([pool("TCP"), pool("UDP")]));
+    let kept_back = "{ portPools { reservedRanges { from } quarantines { port until reason } } }";
+    let kept_back = server.query(kept_back, Value::Null).await["portPools"][0].take();
+    assert_eq!((&kept_back["reservedRanges"], &kept_back["quarantines"][0]["port"]), (&json!([]), &json!(port)));
+    let quarantine = &kept_back["quarantines"][0];
+    assert!(quarantine["until"].is_string(), "{quarantine}");
+    assert!(quarantine["reason"].as_str().unwrap().starts_with("a lease on it ended at"), "{quarantine}");
     let then = "{ at(sequence: 1) { ports { nodes { port } } portPools { allocated } } }";
     let then = server.query(then, Value::Null).await["at"].take();
     assert_eq!(then, json!({"ports": {"nodes": [{"port": port}]}, "portPools": [{"allocated": 1}, {"allocated": 1}]}));

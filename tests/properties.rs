@@ -526,7 +526,7 @@ async fn run(registry: &Registry, steps: &[Step]) {
 }
 
 fn folded(log: &dyn Log) -> State {
-    let mut state = State::default();
+    let mut state = State::beginning();
     for entry in log.read(Sequence::ZERO, usize::MAX).unwrap() {
         apply::entry(&mut state, &entry);
     }

@@ -99,6 +99,7 @@ async fn a_place_that_was_pruned_is_said_to_be() {
     let gone = later.engine.views().at(Sequence(1)).await;
     assert!(matches!(gone, Err(onex::registry::view::Error::Gone { .. })), "{gone:?}");
     let oldest = onex::log::Log::pruned_upto(&*log).unwrap();
+    assert!(watcher(&later, Some(oldest.0)).unwrap().next().await.unwrap().is_ok());
     assert_eq!(later.engine.views().at(oldest).await.unwrap().sequence, oldest, "the oldest kept place answers");
 }
 

@@ -1,6 +1,6 @@
 //! What the benchmarks of many websockets share: servers of their own processes on the first processor, one of them a
 //! bare axum broadcast, and as much of a client as counting frames takes, on the second.
-#![allow(dead_code, reason = "each benchmark uses some of it")]
+#![allow(dead_code, clippy::print_stderr, reason = "each benchmark uses some of it, and says why it fails")]
 
 mod bare;
 mod server;
@@ -51,6 +51,11 @@ pub fn run(benchmark: impl AsyncFnOnce(Arguments)) {
         panic!("taskset cannot be run: {}", pinned.exec());
     }
     allow_many_files();
+    // Where one socket fails, nothing is measured any more.
+    std::panic::set_hook(Box::new(|failed| {
+        eprintln!("{failed}");
+        std::process::exit(1);
+    }));
     // On one thread: it shares nothing.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     LocalSet::new().block_on(&runtime, benchmark(arguments));

@@ -121,7 +121,8 @@ impl Wire {
                     self.before = self.number_at.unwrap_or(usize::MAX);
                     self.number = None;
                 }
-                0x89 => {}
+                // A server lets go of who is not there any more. A mask of zeros; there is always room for it.
+                0x89 => drop(self.stream.try_write(&[0x8a, 0x80, 0, 0, 0, 0]).expect("a pong is sent")),
                 other => panic!("a frame of kind {other:#x}"),
             }
         }

@@ -6,7 +6,7 @@
 
 use super::Visitor;
 use super::resource::{Action, Kind, Resource};
-use crate::model::{Change, CollisionKey, Node, Sequence, Thing, Tool};
+use crate::model::{BusId, Change, CollisionKey, Node, Sequence, Thing, Tool};
 use crate::registry::apply::restore;
 use crate::registry::state::State;
 use std::collections::HashSet;
@@ -106,6 +106,12 @@ impl Visitor {
         }
         kept.extend(tools.into_iter().map(|tool| Thing::Tool(Arc::new(tool))));
         let mut seen = restore(state.sequence, state.time, kept.into_iter().chain(later));
+        // It is in every state that is made, whoever it is made for.
+        if !buses.contains(&BusId::REGISTRY)
+            && let Some(bus) = seen.buses.remove(&BusId::REGISTRY)
+        {
+            seen.bus_names.remove(&bus.terms.name);
+        }
         let hidden: Vec<_> = seen.topics.keys().filter(|name| !reads(&Resource::of_topic(name))).cloned().collect();
         hidden.iter().for_each(|name| _ = seen.topics.remove(name));
         let one_sided: Vec<CollisionKey> =

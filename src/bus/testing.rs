@@ -65,6 +65,7 @@ pub fn bus_terms() -> BusTerms {
         metadata: json!({}),
         schema_mode: SchemaMode::Permissive,
         trusted_only: false,
+        contract_schemas: false,
         policy: BusPolicy::default(),
     }
 }

@@ -5,6 +5,7 @@ use super::history::Bounds;
 use super::schema::{Demand, Misfit, Unusable};
 use crate::model::{BusTerms, SchemaMode, TopicName, TopicTerms};
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a topic's rules say of a text.
@@ -22,7 +23,7 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Rules {
     /// What its events must fit.
-    pub demand: Option<Demand>,
+    pub demand: Option<Arc<Demand>>,
     /// What happens to those that do not.
     pub mode: SchemaMode,
     /// Whether only events of trusted nodes are delivered.
@@ -35,12 +36,12 @@ impl Rules {
     /// What holds for a topic of this bus of which this is said.
     pub fn try_new(bus: &BusTerms, topic: &TopicTerms) -> Result<Self, Unusable> {
         let demand = topic.schema.as_ref().map(|schema| Demand::compile(schema, topic.schema_hash)).transpose()?;
-        Ok(Rules { demand, ..Rules::undefined(bus, topic) })
+        Ok(Rules { demand: demand.map(Arc::new), ..Rules::without_schema(bus, topic) })
     }
 
     /// What holds for a topic of which nothing is said.
     pub fn of_bus(bus: &BusTerms) -> Self {
-        Rules::undefined(bus, &TopicTerms::default())
+        Rules::without_schema(bus, &TopicTerms::default())
     }
 
     /// How much is kept of a topic of this bus of which this is said.
@@ -53,7 +54,8 @@ impl Rules {
         }
     }
 
-    fn undefined(bus: &BusTerms, topic: &TopicTerms) -> Self {
+    /// What holds for a topic of this bus of which this is said, its schema left aside.
+    pub(super) fn without_schema(bus: &BusTerms, topic: &TopicTerms) -> Self {
         Rules {
             demand: None,
             mode: topic.mode.unwrap_or(bus.schema_mode),
@@ -86,7 +88,6 @@ mod tests {
     use super::*;
     use crate::bus::testing::{bus_terms, event_text, topic};
     use serde_json::json;
-    use std::sync::Arc;
 
     fn rules(mode: SchemaMode) -> Rules {
         let schema = json!({"properties": {"event_type": {"const": "DONE"}}});

@@ -17,7 +17,7 @@ use super::table::Table;
 use super::value::{NOTHING, given, text};
 
 /// What is shown of a bus.
-const FIELDS: &str = "id name kind status reason endpointUri purpose schemaMode trustedOnly createdAt startedAt \
+const FIELDS: &str = "id name kind status reason endpointUri purpose schemaMode trustedOnly contractSchemas createdAt startedAt \
     metrics { published delivered dropped invalid retried bytes subscriberCount messagesPerSecond p50LatencyMs \
     p99LatencyMs } \
     endpoints { publish subscribe request } policy { queueCapacity overflow historyEvents historySeconds maxDeliveries retryBackoffMs }";
@@ -52,7 +52,8 @@ struct Create {
     /// What carries its events.
     #[arg(long, value_enum)]
     kind: Kind,
-    /// Where its broker is, such as nats://127.0.0.1:4222 or redis://127.0.0.1:6379/0; of zmq, the address to listen at,
+    /// Where its broker is, such as nats://127.0.0.1:4222 or redis://127.0.0.1:6379/0; of jetstream, what the registry's
+    /// setting event_bus.nats_url says without it; of zmq, the address to listen at,
     /// tcp://127.0.0.1 without it. A local bus has none, nor has ipc.
     #[arg(long, value_name = "URI")]
     endpoint: Option<String>,
@@ -66,6 +67,9 @@ struct Create {
     /// Deliver only events of nodes that are trusted.
     #[arg(long)]
     trusted_only: bool,
+    /// Take the schema of a topic that was not defined with one from the contracts of those who publish on it.
+    #[arg(long)]
+    contract_schemas: bool,
     /// How many events wait for one subscriber at most; 1000 without it.
     #[arg(long, value_name = "N")]
     queue_capacity: Option<u32>,
@@ -218,6 +222,7 @@ async fn create(args: Create) -> Result<ExitCode, Error> {
         "purpose": args.purpose,
         "schemaMode": args.mode,
         "trustedOnly": args.trusted_only.then_some(true),
+        "contractSchemas": args.contract_schemas.then_some(true),
         "queueCapacity": args.queue_capacity,
         "overflow": args.overflow,
         "historyEvents": args.history_events,

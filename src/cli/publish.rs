@@ -23,7 +23,7 @@ pub struct Args {
     /// The bus, by name or id.
     #[arg(value_name = "BUS")]
     bus: String,
-    /// The topic; onex.events and the event's type without it.
+    /// The topic; without it the event's type behind onex.events, or what the registry has in its place.
     #[arg(long)]
     topic: Option<String>,
     /// What the event is, such as NODE_START or core.node.start.

@@ -65,6 +65,12 @@ pub struct Args {
     /// Only events of this port lease.
     #[arg(long, value_name = "ID")]
     lease: Option<Uuid>,
+    /// Only events of this bus, its topics and its durable subscribers; by id also of one that is deleted.
+    #[arg(long, value_name = "NAME|ID")]
+    bus: Option<String>,
+    /// Only what this principal did.
+    #[arg(long, value_name = "PRINCIPAL")]
+    actor: Option<String>,
     /// Only what one request brought about.
     #[arg(long, value_name = "ID")]
     correlation_id: Option<String>,
@@ -198,10 +204,25 @@ async fn filter(client: &Client, args: &Args) -> Result<Value, Error> {
     if let Some(lease) = &args.lease {
         filter.insert("leaseId".into(), lease.to_string().into());
     }
+    if let Some(bus) = &args.bus {
+        filter.insert("busId".into(), bus_id(client, bus).await?);
+    }
+    if let Some(actor) = &args.actor {
+        filter.insert("actor".into(), actor.as_str().into());
+    }
     if let Some(id) = &args.correlation_id {
         filter.insert("correlationId".into(), id.as_str().into());
     }
     Ok(filter.into())
+}
+
+async fn bus_id(client: &Client, name_or_id: &str) -> Result<Value, Error> {
+    match super::bus::find(client, name_or_id, "id").await {
+        Ok(mut bus) => Ok(bus["id"].take()),
+        // What is deleted is in the history all the same.
+        Err(Error::NoBus(_)) if let Ok(id) = Uuid::try_parse(name_or_id) => Ok(id.to_string().into()),
+        Err(error) => Err(error),
+    }
 }
 
 /// One event in one line: when, its place, what, who, and the details in short. The columns have fixed widths, since

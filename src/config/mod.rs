@@ -5,6 +5,7 @@
 
 mod access;
 mod calls;
+mod event_bus;
 mod history;
 mod http;
 mod limits;
@@ -16,6 +17,7 @@ mod tls;
 
 pub use access::Access;
 pub use calls::{Calls, LeastTrust};
+pub use event_bus::EventBus;
 pub use history::History;
 pub use http::Http;
 pub use limits::Limits;
@@ -61,6 +63,8 @@ pub struct Config {
     pub ports: Ports,
     /// How tools are called through the registry.
     pub calls: Calls,
+    /// What holds for buses and events that say nothing else.
+    pub event_bus: EventBus,
     /// What is told to a collector of traces.
     pub telemetry: Telemetry,
     /// Who may do what.
@@ -83,6 +87,7 @@ impl Default for Config {
             limits: Limits::default(),
             ports: Ports::default(),
             calls: Calls::default(),
+            event_bus: EventBus::default(),
             telemetry: Telemetry::default(),
             access: Access::default(),
         }
@@ -197,6 +202,15 @@ const SETTINGS: &[(&str, &str)] = &[
     ("calls.allow", "Hosts, addresses and networks, such as 10.1.0.0/16, to call tools at in spite of that."),
     ("calls.response_bytes_max", "The most bytes that a tool's endpoint may answer with."),
     (
+        "event_bus.nats_url",
+        "Where the NATS servers of a JETSTREAM bus are that names none, such as nats://127.0.0.1:4222; empty: each names \
+         its own.",
+    ),
+    (
+        "event_bus.subject_prefix",
+        "What stands before an event's type in the name of its topic, where it is published without one.",
+    ),
+    (
         "telemetry.otlp_endpoint",
         "Where spans are sent by OTLP over HTTP, such as http://127.0.0.1:4318; nowhere when empty.",
     ),
@@ -307,6 +321,7 @@ impl Config {
         self.tls.files().map(drop).map_err(|(path, reason)| invalid(place(path), reason))?;
         self.http.sites(self.listen).map(drop).map_err(|(path, reason)| invalid(place(path), reason))?;
         self.limits.check().map_err(|(path, reason)| invalid(place(path), reason))?;
+        self.event_bus.check().map_err(|(path, reason)| invalid(place(path), reason))?;
         self.telemetry.check().map_err(|(path, reason)| invalid(place(path), reason))?;
         self.access.check().map_err(|(path, reason)| invalid(place(path), reason))?;
         self.calls.check().map_err(|(path, reason)| invalid(place(path), reason))

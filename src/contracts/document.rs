@@ -1,7 +1,7 @@
 //! A document's fields, and what they mean.
 
 use super::fields::{Fields, kind};
-use super::tools::{Spelling, ToolFields, define_tool};
+use super::tools::{Spelling, ToolFields, check_schema, define_tool};
 use super::{Invalid, canonical_hash, parse};
 use crate::model::{
     Contract, ContractField, ContractHash, ContractName, Dependency, DependencyKind, FIELD_DEPTH_MAX, NodeId, NodeKind,
@@ -130,10 +130,21 @@ fn topics(fields: &Fields<'_>) -> Result<Topics, Invalid> {
         bus.topics("publish_topics", &mut topics.publishes)?;
         bus.topics("subscribe_topics", &mut topics.subscribes)?;
         bus.topics("dlq_topics", &mut topics.dead_letters)?;
+        check_topic_schemas(&bus)?;
     }
     fields.topics("published_events", &mut topics.publishes)?;
     fields.topics("consumed_events", &mut topics.subscribes)?;
     Ok(topics)
+}
+
+/// JSON Schemas of topics have to be ones. What else stands there, such as the name of a class, is for others.
+fn check_topic_schemas(bus: &Fields<'_>) -> Result<(), Invalid> {
+    let Some(Value::Object(schemas)) = bus.value("topic_schemas") else { return Ok(()) };
+    for (topic, schema) in schemas.iter().filter(|(_, schema)| schema.is_object()) {
+        let at = format!("topic_schemas.{topic}");
+        check_schema(schema).map_err(|reason| bus.invalid(&at, reason))?;
+    }
+    Ok(())
 }
 
 fn dependencies(fields: &Fields<'_>) -> Result<Vec<Dependency>, Invalid> {
@@ -358,6 +369,18 @@ mod tests {
     }
 
     #[test]
+    fn schemas_of_topics_are_those_that_are_published_and_no_names_of_classes() {
+        let read = read(
+            "name: node_a\nevent_bus:\n  publish_topics: [t.a, t.b]\n  subscribe_topics: [t.c]\n  \
+             topic_schemas: {t.a: {required: [metadata]}, t.b: ModelB, t.c: {type: object}}\n",
+        )
+        .unwrap();
+        let schema = |topic: &str| read.contract.topic_schema(&TopicName::try_new(topic).unwrap()).cloned();
+        assert_eq!(schema("t.a"), Some(serde_json::json!({"required": ["metadata"]})));
+        assert_eq!((schema("t.b"), schema("t.c"), schema("t.d")), (None, None, None));
+    }
+
+    #[test]
     fn what_is_wrong_is_refused_with_the_name_of_the_field() {
         for (text, says) in [
             ("node_type: effect", "name: is missing"),
@@ -366,6 +389,10 @@ mod tests {
             ("name: a\nuuid: TEMPLATE-UUID-REPLACE-ME", "uuid: \"TEMPLATE-UUID-REPLACE-ME\" is a placeholder"),
             ("name: a\nversion: {minor: 1}", "version.major: is missing"),
             ("name: a\nevent_bus: {publish_topics: [a..b]}", "event_bus.publish_topics[0]: has an empty segment"),
+            (
+                "name: a\nevent_bus: {publish_topics: [b], topic_schemas: {b: {type: nothing}}}",
+                "event_bus.topic_schemas.b: does not compile",
+            ),
             ("name: a\ndependencies: [{type: node}]", "dependencies[0].name: is missing"),
         ] {
             let error = read(text).unwrap_err().to_string();

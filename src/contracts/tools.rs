@@ -120,7 +120,8 @@ pub fn define_tool(fields: ToolFields, path: &str, spelling: Spelling) -> Result
     }))
 }
 
-fn check_schema(schema: &Value) -> Result<(), String> {
+/// Why a value is no JSON Schema (2020-12), if it is none; reads on after the name of the field it came in.
+pub(super) fn check_schema(schema: &Value) -> Result<(), String> {
     if !schema.is_object() && !schema.is_boolean() {
         return Err("is no JSON Schema: a schema is an object, or true or false".to_owned());
     }

@@ -254,7 +254,9 @@ pub(super) fn refusal(refusal: &Refusal) -> Error {
         Refusal::BusNameTaken { name, holder } => {
             (ErrorCode::AlreadyExists, json!({ "name": name.as_str(), "holder": holder.0 }))
         }
-        Refusal::BusNotStopped { bus, .. } => (ErrorCode::InvalidArgument, json!({ "busId": bus.0 })),
+        Refusal::BusNotStopped { bus, .. } | Refusal::BusOfRegistry { bus } => {
+            (ErrorCode::InvalidArgument, json!({ "busId": bus.0 }))
+        }
         Refusal::SubscriberNotFound { bus, name } => {
             (ErrorCode::NotFound, json!({ "busId": bus.0, "name": name.as_str() }))
         }
@@ -340,6 +342,7 @@ fn port_refusal(refusal: &Refusal) -> (ErrorCode, serde_json::Value) {
         | Refusal::BusNotFound { .. }
         | Refusal::BusNameTaken { .. }
         | Refusal::BusNotStopped { .. }
+        | Refusal::BusOfRegistry { .. }
         | Refusal::SubscriberNotFound { .. }
         | Refusal::SubscriberNotOwn { .. }
         | Refusal::SubscriberDiffers { .. }

@@ -128,11 +128,13 @@ impl Reading {
 
     /// The bands of numbers that are leased, by host and transport, and how full they are.
     async fn port_pools(&self, ctx: &Context<'_>) -> Result<List<PortPool>> {
-        let pools = live(ctx)?.ports.pools(&*self.view(ctx)?);
+        let view = self.view(ctx)?;
+        let pools = live(ctx)?.ports.pools(&view);
         let visitor = &asker(ctx)?.visitor;
         let is_shown = |host: &HostName| visitor.reads(&Resource::of_pool(host, RequesterId(Uuid::nil()), None));
         let shown = pools.into_iter().filter(|(pool, _)| visitor.reads_all() || is_shown(&pool.host));
-        Ok(shown.map(PortPool::from).collect())
+        let tells_why = visitor.reads_all_of(Kind::Lease);
+        Ok(shown.map(|pool| PortPool::new(&view, pool, tells_why)).collect())
     }
 
     /// One call of a tool; null where there is none, or it is no longer remembered. The last 10,000 that have ended are.

@@ -452,13 +452,19 @@ mod tests {
     }
 
     /// What is left to the library, for it needs the log, is of a bus as it runs, or happens seldom.
-    const LEFT: [(&str, &str); 7] = [
+    const LEFT: [(&str, &str); 13] = [
         ("Invocation", "events"),
         ("Invocation", "plan"),
+        ("NodePort", "bus"),
+        ("NodePort", "messagesPerSecond"),
+        ("NodePort", "subscriberCount"),
+        ("Registry", "oldestSequence"),
         ("Topic", "bus"),
         ("Topic", "metrics"),
         ("Topic", "schema"),
         ("Topic", "schemaHash"),
+        ("Topic", "schemaNode"),
+        ("Topic", "schemaSource"),
         ("Topic", "subscribers"),
     ];
 
@@ -499,6 +505,8 @@ mod tests {
         check::<tool::ExecutionSummary>(&schema);
         check::<lease::PortLease>(&schema);
         check::<lease::PortPool>(&schema);
+        check::<lease::PortRange>(&schema);
+        check::<lease::PortQuarantine>(&schema);
         check::<port::NodePort>(&schema);
         check::<contract::Contract>(&schema);
         check::<contract::ContractField>(&schema);

@@ -4,7 +4,8 @@ use super::memory::MemoryLog;
 use super::sqlite::SqliteLog;
 use super::{AppendError, Filter, Log, Range, ReadError, Snapshot};
 use crate::model::{
-    Actor, Change, Entry, EventKind, NodeId, Origin, RegistryId, Sequence, Thing, Time, ToolKey, ToolName, Version,
+    Actor, BusId, BusName, Change, Entry, EventKind, NodeId, Origin, RegistryId, Sequence, Thing, Time, ToolKey,
+    ToolName, Version,
 };
 use uuid::Uuid;
 
@@ -31,6 +32,7 @@ conformance! {
     entries_read_back_whole_and_in_order,
     an_append_at_the_wrong_place_changes_nothing,
     changes_are_found_by_every_filter_in_both_directions,
+    changes_are_found_by_bus_and_by_who_made_them,
     heartbeats_are_read_but_not_found,
     instants_are_found_at_their_last_change,
     the_latest_snapshot_that_is_not_beyond_is_loaded,
@@ -137,6 +139,27 @@ fn changes_are_found_by_every_filter_in_both_directions(log: &dyn Log) {
         assert_eq!(log.count(&filter, Sequence(5)).unwrap(), expected.len() as u64, "{filter:?}");
     }
     assert_eq!(log.count(&all, Sequence(4)).unwrap(), 3);
+}
+
+fn changes_are_found_by_bus_and_by_who_made_them(log: &dyn Log) {
+    let bus = |number| BusId(Uuid::from_u128(number));
+    let deleted = |number| Change::BusDeleted { bus: bus(number), name: BusName::try_new("shop").unwrap() };
+    let mut by_ann = entry(2, 10, None, vec![deleted(2), Change::NodeExpired { node: node(1) }]);
+    by_ann.origin.actor.principal = "ann".to_owned();
+    log.append(Sequence::ZERO, &[entry(1, 10, None, vec![deleted(1)]), by_ann]).unwrap();
+    let all = Filter::default();
+    for (filter, expected) in [
+        (Filter { bus: Some(bus(1)), ..all.clone() }, &[1][..]),
+        (Filter { bus: Some(bus(2)), ..all.clone() }, &[2]),
+        (Filter { bus: Some(bus(3)), ..all.clone() }, &[]),
+        (Filter { actor: Some("ann".to_owned()), ..all.clone() }, &[2, 3]),
+        (Filter { actor: Some("anonymous".to_owned()), ..all.clone() }, &[1]),
+        (Filter { actor: Some("an".to_owned()), ..all.clone() }, &[]),
+        (Filter { actor: Some("ann".to_owned()), bus: Some(bus(1)), ..all.clone() }, &[]),
+    ] {
+        assert_eq!(found(log, &filter, false, 9), expected, "{filter:?}");
+        assert_eq!(log.count(&filter, Sequence(3)).unwrap(), expected.len() as u64, "{filter:?}");
+    }
 }
 
 fn heartbeats_are_read_but_not_found(log: &dyn Log) {

@@ -9,7 +9,7 @@ pub mod memory;
 pub mod record;
 pub mod sqlite;
 
-use crate::model::{Entry, EventKind, LeaseId, NodeId, RegistryId, Sequence, Thing, Time};
+use crate::model::{BusId, Entry, EventKind, LeaseId, NodeId, RegistryId, Sequence, Thing, Time};
 
 /// Where a log ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,9 +42,11 @@ pub struct Filter {
     pub tool: Option<String>,
     /// Only about this lease.
     pub lease: Option<LeaseId>,
+    /// Only about this bus.
+    pub bus: Option<BusId>,
     /// Only of this undertaking.
     pub correlation_id: Option<String>,
-    /// Only what this principal did. No index helps with this: it looks at everything that else matches.
+    /// Only what this principal did.
     pub actor: Option<String>,
     /// Made at this instant or later.
     pub since: Option<Time>,
@@ -200,6 +202,7 @@ impl Filter {
             && self.node.is_none_or(|node| change.node() == Some(node))
             && self.tool.as_ref().is_none_or(|tool| change.tool().is_some_and(|name| name.as_str() == tool))
             && self.lease.is_none_or(|lease| change.lease() == Some(lease))
+            && self.bus.is_none_or(|bus| change.bus() == Some(bus))
             && self.correlation_id.as_ref().is_none_or(|id| origin.correlation_id.as_ref() == Some(id))
             && self.actor.as_ref().is_none_or(|actor| origin.actor.principal == *actor)
             && self.since.is_none_or(|since| origin.time >= since)

@@ -388,7 +388,7 @@ twin_structs! {
     }
     StoredBusTerms of BusTerms {
         name: String, kind: StoredBusKind, metadata: Value, schema_mode: StoredSchemaMode, policy: StoredBusPolicy;
-        endpoint: Option<String>, purpose: Option<String>, trusted_only: bool
+        endpoint: Option<String>, purpose: Option<String>, trusted_only: bool, contract_schemas: bool
     }
     StoredBus of Bus {
         id: Uuid, terms: StoredBusTerms, status: StoredBusStatus, created_at: i64;

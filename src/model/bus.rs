@@ -3,7 +3,7 @@
 use super::{BusId, BusName, DefinitionHash, NodeId, SubscriberId, SubscriberName, Time, TopicName, TopicPattern};
 use super::{LeaseId, TrustState};
 use serde_json::Value;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// What carries a bus's events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,6 +115,8 @@ pub struct BusTerms {
     pub schema_mode: SchemaMode,
     /// Whether only events of trusted nodes are delivered.
     pub trusted_only: bool,
+    /// Whether a topic of which no schema was defined has that of the contracts of those who publish on it.
+    pub contract_schemas: bool,
     /// Queues, history and retries.
     pub policy: BusPolicy,
 }
@@ -151,6 +153,40 @@ pub struct Bus {
     pub created_at: Time,
     /// Since when it runs; `None` while it does not.
     pub started_at: Option<Time>,
+}
+
+impl Bus {
+    /// The bus that carries the registry's own changes. It is in every state, and no change is about it.
+    pub fn of_registry() -> Arc<Bus> {
+        static BUS: LazyLock<Arc<Bus>> = LazyLock::new(|| {
+            let terms = BusTerms {
+                name: BusName::of_registry(),
+                kind: BusKind::Local,
+                endpoint: None,
+                purpose: Some("The registry's own changes, as events.".to_owned()),
+                metadata: Value::Object(serde_json::Map::new()),
+                schema_mode: SchemaMode::default(),
+                trusted_only: false,
+                contract_schemas: false,
+                policy: BusPolicy::default(),
+            };
+            Arc::new(Bus {
+                id: BusId::REGISTRY,
+                terms: Arc::new(terms),
+                status: BusStatus::Running,
+                reason: None,
+                leases: Vec::new(),
+                created_at: Time::from_micros(0),
+                started_at: None,
+            })
+        });
+        BUS.clone()
+    }
+
+    /// Whether it is that bus.
+    pub fn is_of_registry(&self) -> bool {
+        self.id == BusId::REGISTRY
+    }
 }
 
 /// What is said of one topic of a bus; what is absent is as the bus has it.

@@ -105,6 +105,15 @@ pub struct Contract {
     pub document: Arc<Value>,
 }
 
+impl Contract {
+    /// The JSON Schema that it gives for the events on a topic that it publishes on; `None` where it gives none. Documents
+    /// also have the name of a class there, which says nothing to the registry.
+    pub fn topic_schema(&self, topic: &TopicName) -> Option<&Value> {
+        let schema = self.document.get("event_bus")?.get("topic_schemas")?.get(topic.as_str())?;
+        (schema.is_object() && self.publishes.contains(topic)).then_some(schema)
+    }
+}
+
 /// Whether a value nests deeper than what is stored may. Recursion ends where the answer is known.
 pub fn nests_too_deep(value: &Value) -> bool {
     fn deeper_than(value: &Value, levels: usize) -> bool {

@@ -51,6 +51,11 @@ uuid_ids! {
     OnexEventId;
 }
 
+impl BusId {
+    /// The bus that carries the registry's own changes: the same in every registry.
+    pub const REGISTRY: BusId = BusId(Uuid::from_u128(0x9b87_ac0c_d4a2_5593_8069_eac8_a679_44a5));
+}
+
 impl InvocationId {
     /// What the provider of an attempt calls the call: the call's own id for the first, so that the answer to an earlier
     /// attempt is never taken for that to a later one.

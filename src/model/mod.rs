@@ -6,6 +6,7 @@
 
 mod access;
 pub mod bus;
+pub mod bus_call;
 mod change;
 mod contract;
 mod id;

@@ -118,6 +118,13 @@ names! {
     SubscriberName by check_identifier;
 }
 
+impl BusName {
+    /// The name of the bus that carries the registry's own changes.
+    pub(super) fn of_registry() -> Self {
+        BusName("registry".into())
+    }
+}
+
 /// A version as it was written, ordered by semantic versioning (2.0.0).
 ///
 /// What is no semantic version is kept, and ranks below all that are, by its text. `1` and `1.2` are

@@ -236,9 +236,8 @@ impl Core {
     fn unreachable(&self, offer: &Offer) -> Option<String> {
         match (offer.transport, &offer.endpoint) {
             (ToolTransport::GraphQl, _) => None,
-            (ToolTransport::Bus, _) => Some("calls do not travel over event buses yet".to_owned()),
-            (ToolTransport::Http | ToolTransport::Mcp, None) => Some("it names no endpoint".to_owned()),
-            (ToolTransport::Http | ToolTransport::Mcp, Some(endpoint)) => self.outbound.check(endpoint).err(),
+            (_, None) => Some("it names no endpoint".to_owned()),
+            (transport, Some(endpoint)) => self.outbound.check(transport, endpoint).err(),
         }
     }
 

@@ -231,7 +231,7 @@ pub fn recover(log: &dyn Log) -> Result<(State, Sequence), ReadError> {
     let head = log.head()?;
     let mut state = match log.load_snapshot(head.sequence)? {
         Some(snapshot) => apply::restore(snapshot.sequence, snapshot.time, snapshot.things),
-        None => State::default(),
+        None => State::beginning(),
     };
     let snapshot = state.sequence;
     while state.sequence < head.sequence {

@@ -117,6 +117,13 @@ impl HostNumbers {
         self.held_bits[transport as usize].as_deref().unwrap_or(&NONE)
     }
 
+    /// The numbers of a band that are in quarantine, and perhaps some whose quarantine is over by now, in order.
+    pub fn quarantines(&self, transport: Transport, band: Band) -> impl Iterator<Item = (u16, &Arc<Quarantine>)> {
+        let within = (band.from(), Transport::Tcp)..=(band.to(), Transport::Udp);
+        let of_both = self.quarantined.range(within);
+        of_both.filter(move |((_, of), _)| *of == transport).map(|((port, _), quarantine)| (*port, quarantine))
+    }
+
     /// The numbers that are in quarantine, and perhaps some whose quarantine is over by now.
     pub fn quarantined(&self, transport: Transport) -> &Numbers {
         self.quarantined_bits[transport as usize].as_deref().unwrap_or(&NONE)

@@ -11,6 +11,7 @@ pub mod leases;
 pub mod pool;
 pub mod refusal;
 pub mod state;
+pub mod topic_schemas;
 pub mod words;
 
 pub mod apply;

@@ -4,9 +4,12 @@
 
 use super::leases::Numbers;
 use super::state::State;
-use crate::model::{Band, EndCause, HostName, Lease, LeaseId, PortKey, RequesterId, Time, Transport, Transports, Ttl};
+use crate::model::{
+    Band, EndCause, HostName, Lease, LeaseId, PortKey, Quarantine, RequesterId, Time, Transport, Transports, Ttl,
+};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 /// How many quarantines are looked through for the next number to come back.
 const LOOKED_THROUGH_MAX: usize = 1_000;
@@ -362,7 +365,11 @@ pub struct Pool {
     pub transport: Transport,
     /// The numbers.
     pub band: Band,
-    /// How many the configuration keeps out.
+    /// The instant that this is of.
+    pub at: Time,
+    /// The numbers that the configuration keeps out, in order and apart from each other.
+    pub reserved_ranges: Vec<Band>,
+    /// How many these are.
     pub reserved: u32,
     /// How many are leased.
     pub allocated: u32,
@@ -392,6 +399,8 @@ pub fn pools(state: &State, rules: &Rules, now: Time) -> Vec<Pool> {
                     host: host.clone(),
                     transport,
                     band,
+                    at: now,
+                    reserved_ranges: reserved_in(rules, host, band),
                     reserved: reserved.count(band),
                     allocated: held.count(band),
                     quarantined: quarantined.count(band),
@@ -403,8 +412,31 @@ pub fn pools(state: &State, rules: &Rules, now: Time) -> Vec<Pool> {
     pools
 }
 
+/// What the configuration keeps out of a band, as bands that neither meet nor overlap, in order.
+fn reserved_in(rules: &Rules, host: &HostName, band: Band) -> Vec<Band> {
+    let within = rules.reserved(host).filter(|reserved| reserved.overlaps(band));
+    let mut bounds: Vec<(u16, u16)> =
+        within.map(|reserved| (reserved.from().max(band.from()), reserved.to().min(band.to()))).collect();
+    bounds.sort_unstable();
+    let mut apart: Vec<(u16, u16)> = Vec::new();
+    for (from, to) in bounds {
+        match apart.last_mut().filter(|last| from <= last.1.saturating_add(1)) {
+            Some(last) => last.1 = last.1.max(to),
+            None => apart.push((from, to)),
+        }
+    }
+    apart.into_iter().filter_map(|(from, to)| Band::try_new(from, to).ok()).collect()
+}
+
+/// The numbers of a pool that are kept back, in order, and why.
+pub fn quarantined<'a>(state: &'a State, pool: &'a Pool) -> impl Iterator<Item = (u16, &'a Arc<Quarantine>)> + 'a {
+    let of_host = state.leases.host(&pool.host);
+    let numbers = of_host.into_iter().flat_map(|of_host| of_host.quarantines(pool.transport, pool.band));
+    numbers.filter(|(_, quarantine)| quarantine.until > pool.at)
+}
+
 /// A lease that holds, or the one that took its place, as long as that is known.
-pub fn latest(state: &State, lease: LeaseId) -> Option<&std::sync::Arc<Lease>> {
+pub fn latest(state: &State, lease: LeaseId) -> Option<&Arc<Lease>> {
     let mut lease = state.leases.get(lease)?;
     while let Some(EndCause::Rebound { replacement, .. }) = lease.end.as_ref().map(|end| &end.cause)
         && let Some(next) = state.leases.get(*replacement)
@@ -417,6 +449,25 @@ pub fn latest(state: &State, lease: LeaseId) -> Option<&std::sync::Arc<Lease>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_reserved_of_a_band_is_told_once_and_in_order() {
+        let host = HostName::try_new("here").unwrap();
+        let band = |from, to| Band::try_new(from, to).unwrap();
+        let everywhere = [band(100, 110), band(500, 600), band(105, 120), band(121, 130), band(10, 50)];
+        let elsewhere = (Some(HostName::try_new("there").unwrap()), band(200, 210));
+        let rules = Rules {
+            host: host.clone(),
+            bands: Vec::new(),
+            reserved: everywhere.into_iter().map(|band| (None, band)).chain([elsewhere]).collect(),
+            ttl: Ttl::from_seconds(60).unwrap(),
+            leases_per_requester_max: 0,
+            quarantine_seconds: 0,
+            conflict_quarantine_seconds: 0,
+        };
+        assert_eq!(reserved_in(&rules, &host, band(40, 550)), [band(40, 50), band(100, 130), band(500, 550)]);
+        assert_eq!(reserved_in(&rules, &host, band(60, 90)), []);
+    }
 
     #[test]
     fn the_lower_part_of_a_band_is_kept_as_kubernetes_does() {

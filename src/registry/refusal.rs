@@ -94,6 +94,15 @@ pub enum Refusal {
         /// Its name.
         name: BusName,
     },
+    /// The registry's own bus is as it is.
+    #[error(
+        "the bus registry carries the registry's own changes and is always there: listen to it with busEvents, without a \
+         name; to publish, or to listen by name, create a bus of your own"
+    )]
+    BusOfRegistry {
+        /// The bus.
+        bus: BusId,
+    },
     /// Nobody listens by this name.
     #[error("nobody listens on bus {bus} as {name}")]
     SubscriberNotFound {

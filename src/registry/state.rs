@@ -239,7 +239,17 @@ impl State {
         }
     }
 
+    /// The state before the first change: there is the bus that is always there, and nothing else.
+    pub fn beginning() -> Self {
+        let (mut state, bus) = (State::default(), Bus::of_registry());
+        state.bus_names.insert(bus.terms.name.clone(), bus.id);
+        state.buses.insert(bus.id, bus);
+        state
+    }
+
     /// Everything that the state is made of, in the order in which a snapshot keeps it.
+    ///
+    /// The bus that is always there is not among it.
     pub fn things(&self) -> impl Iterator<Item = Thing> + '_ {
         let contracts = self.contracts.values();
         let contracts =
@@ -249,7 +259,7 @@ impl State {
         let collisions = self.collisions.iter().map(|(key, since)| Thing::Collision(key.clone(), *since));
         let tokens = self.tokens.values().map(|token| Thing::Token(token.clone()));
         let first = contracts.chain(nodes).chain(tools).chain(collisions);
-        let buses = self.buses.values().map(|bus| Thing::Bus(bus.clone()));
+        let buses = self.buses.values().filter(|bus| !bus.is_of_registry()).map(|bus| Thing::Bus(bus.clone()));
         let of_bus = |(bus, topics): (&BusId, &OrdMap<TopicName, Arc<TopicTerms>>)| {
             let bus = *bus;
             let topics = topics.clone().into_iter();

@@ -172,6 +172,15 @@ impl Views {
         reaches_back.then(|| recent.batches.range(from..).cloned().collect())
     }
 
+    /// How many of the latest changes that are in memory were made at this instant or later and are shown to watchers.
+    pub fn shown_since(&self, instant: Time) -> usize {
+        let recent = self.recent();
+        let entries = recent.batches.iter().rev().flat_map(|batch| batch.entries.iter().rev());
+        let entries = entries.take_while(|entry| entry.origin.time >= instant);
+        let shown = |entry: &Entry| entry.changes.iter().filter(|change| change.event_kind().is_some()).count();
+        entries.map(shown).sum()
+    }
+
     /// The version that reflects the change at this place and all of its command: a command is never seen by half.
     pub async fn at(self: &Arc<Self>, place: Sequence) -> Result<Arc<State>, Error> {
         let current = self.current();
@@ -282,7 +291,7 @@ impl Views {
             return Ok(apply::restore(snapshot.sequence, snapshot.time, snapshot.things));
         }
         match self.log.pruned_upto()? {
-            Sequence::ZERO => Ok(State::default()),
+            Sequence::ZERO => Ok(State::beginning()),
             oldest => Err(Error::Gone { asked: place, oldest }),
         }
     }

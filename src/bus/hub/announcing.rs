@@ -3,8 +3,8 @@
 use super::running::Running;
 use crate::bus::Arrived;
 use crate::bus::envelope::{self, Event};
-use crate::bus::kind::Outgoing;
-use crate::model::{BusName, NodeId, OnexEventId};
+use crate::bus::kind::{Outgoing, Service};
+use crate::model::{BusId, BusName, NodeId, OnexEventId};
 use futures_util::future::BoxFuture;
 use serde_json::{Map, json};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +22,17 @@ const AT_ONCE_MAX: usize = 64;
 pub trait Announced: Send + Sync {
     /// Registers the node that an event announces. Fails with what it is to be told.
     fn announced<'a>(&'a self, bus: &'a BusName, event: &'a Arrived) -> BoxFuture<'a, Result<NodeId, String>>;
+
+    /// Registers a program that was found on a bus, for `LASTS_SECONDS`. Fails with why it cannot be a node.
+    fn found<'a>(
+        &'a self,
+        name: &'a BusName,
+        bus: BusId,
+        service: &'a Service,
+    ) -> BoxFuture<'a, Result<NodeId, String>>;
+
+    /// Such a node is still there; says no where the registry does not know it any longer.
+    fn seen<'a>(&'a self, bus: &'a BusName, node: NodeId) -> BoxFuture<'a, bool>;
 
     /// As whom the registry speaks on buses.
     fn speaker(&self) -> NodeId;
@@ -97,7 +108,7 @@ fn answered(
         tags: Vec::new(),
         metadata,
     };
-    let topic = envelope::subject(envelope::SUBJECT_PREFIX, event_type).ok()?;
+    let topic = running.defaults.topic_of(event_type).ok()?;
     let traceparent = arrived.traceparent.clone();
     Some(Outgoing { topic, text: envelope::write(&event), id, traceparent })
 }

@@ -1,6 +1,6 @@
 //! What carries a bus, by its kind and endpoint.
 
-use super::{Error, Leases};
+use super::{Error, Leases, discovering};
 #[cfg(feature = "zmq")]
 use crate::bus::envelope;
 #[cfg(any(feature = "jetstream", feature = "redis", feature = "zmq"))]
@@ -9,6 +9,7 @@ use crate::bus::kind::{Carrier, Endpoints, Failure, Heard, Place, local};
 use crate::bus::topic::Rules;
 use crate::model::{Bus, BusKind, BusTerms, LeaseId, TopicName, TopicTerms};
 use crate::registry::engine::Clock;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,14 @@ use tokio::sync::mpsc::Sender;
 
 /// Whether a bus can be as it is asked for; what its broker says shows when it is started.
 pub fn check(terms: &BusTerms) -> Result<(), Error> {
+    let refuse = |reason: &str| Err(Error::Unusable { what: "metadata", reason: reason.to_owned() });
+    match terms.metadata.get(discovering::SETTING) {
+        Some(wanted) if !wanted.is_boolean() => return refuse("importServices is neither true nor false"),
+        Some(_) if terms.kind != BusKind::Jetstream => {
+            return refuse("importServices is for JETSTREAM: on other kinds nobody can be asked who is there");
+        }
+        _ => {}
+    }
     let endpoint = |reason: &str| Err(Error::Unusable { what: "endpointUri", reason: reason.to_owned() });
     let begins = |schemes: &[&str]| {
         let given = terms.endpoint.as_deref().unwrap_or_default();
@@ -79,6 +88,16 @@ const BOUND_TRIES: usize = 3;
 /// Topics of which something is said.
 pub(super) type Topics = Vec<(TopicName, Arc<TopicTerms>)>;
 
+/// What a bus is opened with, whichever it is.
+pub(super) struct Around<'a> {
+    /// Where files of buses are.
+    pub(super) directory: &'a Path,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) leases: &'a dyn Leases,
+    /// What is said of the registry where programs are looked for.
+    pub(super) about: &'a HashMap<String, String>,
+}
+
 /// What carries a bus, opened.
 pub(super) struct Opened {
     pub(super) carrier: Arc<dyn Carrier>,
@@ -89,20 +108,13 @@ pub(super) struct Opened {
 }
 
 /// Opens what carries a bus.
-pub(super) async fn open(
-    bus: &Bus,
-    topics: Topics,
-    directory: &Path,
-    told: Sender<Heard>,
-    clock: Arc<dyn Clock>,
-    leases: &dyn Leases,
-) -> Result<Opened, Error> {
+pub(super) async fn open(bus: &Bus, topics: Topics, told: Sender<Heard>, around: Around<'_>) -> Result<Opened, Error> {
     check(&bus.terms)?;
     #[cfg(feature = "zmq")]
     if matches!(bus.terms.kind, BusKind::Ipc | BusKind::Zmq) {
-        return zeromq(bus, directory, told, clock, leases).await;
+        return zeromq(bus, told, around).await;
     }
-    let carrier = opened(bus, topics, directory, told, clock).await?;
+    let carrier = opened(bus, topics, told, around).await?;
     Ok(Opened { carrier, endpoints: None, leases: Vec::new() })
 }
 
@@ -113,13 +125,8 @@ fn failed(bus: &Bus, failure: Failure) -> Error {
     }
 }
 
-async fn opened(
-    bus: &Bus,
-    topics: Topics,
-    directory: &Path,
-    told: Sender<Heard>,
-    clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn Carrier>, Error> {
+async fn opened(bus: &Bus, topics: Topics, told: Sender<Heard>, around: Around<'_>) -> Result<Arc<dyn Carrier>, Error> {
+    let Around { directory, clock, .. } = around;
     let failed = |failure| failed(bus, failure);
     match bus.terms.kind {
         BusKind::Local => local(bus, topics, directory, told, clock),
@@ -134,6 +141,7 @@ async fn opened(
                 stream: format!("onex-{}", bus.terms.name.as_str().replace('.', "-")),
                 prefix: format!("onex.{}", bus.terms.name),
                 retention: retention(bus),
+                about: around.about.clone(),
                 replicas: 1,
             };
             Ok(Arc::new(jetstream::open(options, told).await.map_err(failed)?))
@@ -152,14 +160,9 @@ async fn opened(
 
 /// Sockets of our own: at leased ports, or in a folder of the data directory.
 #[cfg(feature = "zmq")]
-async fn zeromq(
-    bus: &Bus,
-    directory: &Path,
-    told: Sender<Heard>,
-    clock: Arc<dyn Clock>,
-    leases: &dyn Leases,
-) -> Result<Opened, Error> {
+async fn zeromq(bus: &Bus, told: Sender<Heard>, around: Around<'_>) -> Result<Opened, Error> {
     use crate::bus::kind::zmq;
+    let Around { directory, clock, leases, .. } = around;
     let unusable = |reason: String| Error::Unusable { what: "the bus's sockets", reason };
     let options = |endpoints| zmq::Options {
         endpoints,

@@ -5,21 +5,29 @@
 //! here is kept: after a restart, buses that ran are started again.
 
 mod announcing;
+mod calling;
 mod carriers;
+mod contracts;
+mod defaults;
+mod discovering;
 mod durable;
 mod listening;
+mod of_registry;
 mod past;
 mod running;
 
 pub use announcing::Announced;
 pub use carriers::check;
+pub use defaults::Defaults;
+pub use discovering::LASTS_SECONDS;
 pub use durable::{ListeningByName, Named, Shown};
 pub use listening::Listening;
+pub use of_registry::{ListensToRegistry, event_of};
 pub use past::{Failed, FromPast};
 
 use super::envelope::{self, Event};
 use super::kind::{Endpoints, Facts, Outgoing, Place};
-use super::router::{Attaching, Refused, SubscriberView, TopicView};
+use super::router::{Attaching, Refused, SubscriberView, TopicView, Traffic};
 use super::schema::{Misfit, Unusable};
 use super::topic::Rules;
 use super::{Measured, Verdict};
@@ -32,6 +40,7 @@ use crate::registry::refusal::Refusal;
 use crate::registry::view::Views;
 use announcing::Announcing;
 use futures_util::future::{BoxFuture, ready};
+use of_registry::OfRegistry;
 use running::Running;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -141,6 +150,10 @@ pub struct Hub {
     leases: Arc<dyn Leases>,
     announcing: Announcing,
     directory: PathBuf,
+    /// What is said of the registry where programs are looked for.
+    about: HashMap<String, String>,
+    defaults: Arc<Defaults>,
+    of_registry: Arc<OfRegistry>,
     // Held for look-ups and pointer moves; nothing waits under it.
     running: Mutex<HashMap<BusId, Arc<Running>>>,
     // Held while a bus is turned, so that no two do it at once.
@@ -163,7 +176,24 @@ impl Hub {
         directory: PathBuf,
     ) -> Self {
         let (running, turning) = (Mutex::default(), tokio::sync::Mutex::default());
-        Hub { handle, views, clock, leases, announcing: Announcing::default(), directory, running, turning }
+        let (announcing, about, defaults) = (Announcing::default(), HashMap::new(), Arc::default());
+        let of_registry = OfRegistry::new(&views);
+        Hub { handle, views, clock, leases, announcing, directory, about, defaults, of_registry, running, turning }
+    }
+
+    /// Says this of the registry to those who look for programs on a bus.
+    pub fn saying(self, about: HashMap<String, String>) -> Self {
+        Hub { about, ..self }
+    }
+
+    /// With this for buses and events that say nothing else.
+    pub fn with_defaults(self, defaults: Defaults) -> Self {
+        Hub { defaults: Arc::new(defaults), ..self }
+    }
+
+    /// What holds for buses and events that say nothing else.
+    pub fn defaults(&self) -> &Defaults {
+        &self.defaults
     }
 
     /// From now on until the buses are closed, those who announce themselves on a bus are registered by this.
@@ -185,6 +215,7 @@ impl Hub {
         let found = self.all().get(&id).cloned();
         match found {
             Some(running) => Ok(running),
+            None if id == BusId::REGISTRY => Err(Refusal::BusOfRegistry { bus: id }.into()),
             None => Err(Error::Stopped { name: self.known(id)?.terms.name.to_string() }),
         }
     }
@@ -197,7 +228,7 @@ impl Hub {
             .current()
             .buses
             .values()
-            .filter(|bus| bus.status != BusStatus::Stopped)
+            .filter(|bus| bus.status != BusStatus::Stopped && !bus.is_of_registry())
             .map(|bus| bus.id)
             .collect();
         for bus in ran {
@@ -239,13 +270,19 @@ impl Hub {
     pub async fn start(&self, id: BusId, request: impl Fn(Command) -> Request) -> Result<(), Error> {
         let _turn = self.turning.lock().await;
         let bus = self.known(id)?;
-        if self.all().contains_key(&id) {
+        if self.all().contains_key(&id) || bus.is_of_registry() {
             return Ok(());
         }
         let (told, heard) = tokio::sync::mpsc::channel(HEARD_MAX);
         let topics = self.views.current();
         let topics = topics.topics_of(id).map(|(topic, terms)| (topic.clone(), terms.clone())).collect();
-        let opened = carriers::open(&bus, topics, &self.directory, told, self.clock.clone(), &*self.leases).await?;
+        let around = carriers::Around {
+            directory: &self.directory,
+            clock: self.clock.clone(),
+            leases: &*self.leases,
+            about: &self.about,
+        };
+        let opened = carriers::open(&bus, topics, told, around).await?;
         let leases = opened.leases.clone();
         let running = match Running::begin(self, &bus, opened).await {
             Ok(running) => running,
@@ -273,6 +310,9 @@ impl Hub {
             return Err(error.into());
         }
         running.follow(heard);
+        if discovering::is_wanted(&bus) {
+            tokio::spawn(discovering::look(running, self.announcing.clone()));
+        }
         Ok(())
     }
 
@@ -353,6 +393,7 @@ impl Hub {
     ) -> Result<Published, Error> {
         let running = self.running(id)?;
         let text = envelope::write(event);
+        running.keep_up();
         let verdict = running.router().check(self.clock.now(), topic, &text);
         if let Verdict::Refused(misfit) = verdict {
             running.look_again();
@@ -380,7 +421,23 @@ impl Hub {
 
     /// What a bus has to do, where it runs.
     pub fn measure(&self, id: BusId) -> Option<Measured> {
+        if id == BusId::REGISTRY {
+            return Some(self.measure_of_registry());
+        }
         self.running(id).ok().map(|running| running.measure())
+    }
+
+    /// What there is to do on a topic of a bus that runs; on the whole bus where no topic is named.
+    pub fn traffic(&self, id: BusId, topic: Option<&TopicName>) -> Option<Traffic> {
+        self.running(id).ok().map(|running| running.router().traffic(self.clock.now(), topic))
+    }
+
+    /// How many listen on a bus now, those who listen by name left aside.
+    pub fn count_listeners(&self, id: BusId) -> usize {
+        if id == BusId::REGISTRY {
+            return self.count_of_registry();
+        }
+        self.running(id).map_or(0, |running| running.router().subscriber_count())
     }
 
     /// Those who listen on a bus now.
@@ -390,6 +447,9 @@ impl Hub {
 
     /// What is kept of a bus and who is how far, as its carrier last told: asked now, where it answers soon.
     pub async fn facts(&self, id: BusId) -> Option<Facts> {
+        if id == BusId::REGISTRY {
+            return self.facts_of_registry().await;
+        }
         let running = self.running(id).ok()?;
         if let Ok(Ok(facts)) = timeout(FACTS_WAIT, running.carrier.facts()).await {
             running.remember_facts(&facts);
@@ -409,6 +469,9 @@ impl Hub {
 
     /// The topics that a bus knows of, by name.
     pub fn topics(&self, id: BusId) -> Vec<TopicView> {
+        if id == BusId::REGISTRY {
+            return self.topics_of_registry();
+        }
         self.running(id).map_or_else(|_| Vec::new(), |running| running.router().topics(self.clock.now()))
     }
 

@@ -1,6 +1,8 @@
 //! One bus that runs.
 
 use super::carriers::Opened;
+use super::contracts::FromContracts;
+use super::defaults::Defaults;
 use super::durable::Seats;
 use super::{Error, Hub, announcing, past};
 use crate::bus::durable;
@@ -34,7 +36,7 @@ const DRAINED_LOOK: Duration = Duration::from_millis(10);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct Running {
-    id: BusId,
+    pub(super) id: BusId,
     pub(super) name: BusName,
     pub(super) policy: BusPolicy,
     pub(super) carrier: Arc<dyn Carrier>,
@@ -66,6 +68,9 @@ pub(super) struct Running {
     ended: watch::Sender<bool>,
     /// What the carrier last told of itself.
     facts: Mutex<Facts>,
+    /// What was found in contracts, where the bus goes by them. Held while the router is told.
+    contracts: Option<Mutex<FromContracts>>,
+    pub(super) defaults: Arc<Defaults>,
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -93,6 +98,10 @@ impl Running {
             let what = "a topic's schema";
             defined.map_err(|unusable| Error::Unusable { what, reason: format!("{topic}: {unusable}") })?;
         }
+        let mut contracts = bus.terms.contract_schemas.then(FromContracts::default);
+        if let Some(schemas) = contracts.as_mut().and_then(|contracts| contracts.news(&name, &state)) {
+            router.declare(schemas);
+        }
         let trust_of = |node: NodeId| state.node(node).map_or(TrustState::default(), |node| node.trust.state());
         recalled.events.iter().for_each(|carried| router.remember(hub.now(), carried, trust_of));
         Ok(Arc::new(Running {
@@ -116,7 +125,19 @@ impl Running {
             seats: Mutex::default(),
             ended: watch::Sender::new(false),
             facts: Mutex::new(facts),
+            contracts: contracts.map(Mutex::new),
+            defaults: hub.defaults.clone(),
         }))
+    }
+
+    /// Goes by what contracts now demand, where it does so at all.
+    pub(super) fn keep_up(&self) {
+        let Some(contracts) = &self.contracts else { return };
+        let mut contracts = held(contracts);
+        // The version is taken under the hold: an earlier one must not come after a later one.
+        if let Some(schemas) = contracts.news(&self.name, &self.views.current()) {
+            self.router().declare(schemas);
+        }
     }
 
     pub(super) fn router(&self) -> MutexGuard<'_, Router> {
@@ -229,6 +250,7 @@ impl Running {
     async fn hear(self: &Arc<Self>, heard: Heard) {
         match heard {
             Heard::Event(carried) => {
+                self.keep_up();
                 let state = self.views.current();
                 let trust_of = |node: NodeId| state.node(node).map_or(TrustState::default(), |node| node.trust.state());
                 let routed = self.router().publish(self.clock.now(), &carried, trust_of);

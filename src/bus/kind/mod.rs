@@ -7,6 +7,8 @@
 mod back_off;
 #[cfg(test)]
 pub(super) mod broker;
+#[cfg(any(feature = "jetstream", feature = "redis", feature = "zmq"))]
+mod failed;
 mod given;
 #[cfg(feature = "jetstream")]
 pub mod jetstream;
@@ -16,10 +18,12 @@ pub mod redis;
 #[cfg(feature = "zmq")]
 pub mod zmq;
 
+use crate::model::bus_call::{Answered, Call, Unanswered};
 use crate::model::{SubscriberName, Time, TopicName};
 use back_off::back_off;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, ready};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,6 +104,34 @@ pub struct Endpoints {
     pub request: String,
 }
 
+/// A program that can be called, as it says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// The name that it shares with all that do the same.
+    pub name: String,
+    /// Which of them it is.
+    pub instance: String,
+    /// As semver has it.
+    pub version: String,
+    /// What it is for; empty where it does not say.
+    pub description: String,
+    /// Whatever it says besides.
+    pub metadata: BTreeMap<String, String>,
+    /// What it can be asked for.
+    pub endpoints: Vec<ServiceEndpoint>,
+}
+
+/// What a program can be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceEndpoint {
+    /// Its name within the program.
+    pub name: String,
+    /// Where it is called.
+    pub address: String,
+    /// Whatever it says besides.
+    pub metadata: BTreeMap<String, String>,
+}
+
 /// What is kept, and who is how far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
@@ -170,6 +202,20 @@ pub trait Carrier: Send + Sync + 'static {
 
     /// What is kept, and who is how far.
     fn facts(&self) -> BoxFuture<'_, Result<Facts, Failure>>;
+
+    /// Brings a call to one of those who serve its address, and waits for the answer. Dropped, nobody waits any more:
+    /// where nobody has begun, nobody does.
+    ///
+    /// Not in every kind: LOCAL has no wire but the registry's own, by which tools are called already.
+    fn call(&self, _call: Call) -> BoxFuture<'_, Result<Answered, Unanswered>> {
+        Box::pin(ready(Err(Unanswered::NotBegun("a bus of this kind carries no calls of tools".to_owned()))))
+    }
+
+    /// The programs that say of themselves, over the carrier's own way of being found, that they can be called; none
+    /// in kinds that have no such way.
+    fn discover(&self) -> BoxFuture<'_, Result<Vec<Service>, Failure>> {
+        Box::pin(ready(Ok(Vec::new())))
+    }
 
     /// Says how much is kept of a topic from now on. Nothing in kinds that bound the whole bus, as brokers do.
     fn keep(&self, _topic: TopicName, _events: u64, _age: Duration) -> BoxFuture<'_, Result<(), Failure>> {

@@ -18,12 +18,22 @@ use super::history::{self, History};
 use super::kind::Place;
 use super::metrics::{Measured, Metrics};
 use super::notice::{Notice, NoticeKind, Notices, Subject};
-use super::schema::Unusable;
+use super::schema::{Demand, Unusable};
 use super::topic::Verdict;
 use crate::model::{BusId, BusTerms, NodeId, SubscriberId, Time, TopicName, TopicTerms};
 use reader::Readers;
+use std::collections::HashMap;
 use std::sync::Arc;
 use topics::Topics;
+
+/// What there is to do on a topic, or on a whole bus.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Traffic {
+    /// How many listen to it, those who listen by name left aside.
+    pub subscribers: usize,
+    /// Events a second, over the last few.
+    pub messages_per_second: f64,
+}
 
 /// One bus.
 #[derive(Debug)]
@@ -64,6 +74,11 @@ impl Router {
         self.history.bound(topic, rules.bounds);
         self.history.trim(now, topic);
         Ok(())
+    }
+
+    /// From now on, topics of which no schema was defined demand this where it names them, and nothing where not.
+    pub fn declare(&mut self, schemas: HashMap<TopicName, Arc<Demand>>) {
+        self.topics.declare(&self.terms, schemas);
     }
 
     /// Takes back what was said of a topic.
@@ -133,6 +148,24 @@ impl Router {
     /// What the whole bus has to do.
     pub fn measure(&self, now: Time) -> Measured {
         self.metrics.measure(now)
+    }
+
+    /// What there is to do on a topic; on the whole bus where none is named.
+    pub fn traffic(&self, now: Time, topic: Option<&TopicName>) -> Traffic {
+        let Some(name) = topic else {
+            let messages_per_second = self.measure(now).messages_per_second;
+            return Traffic { subscribers: self.subscriber_count(), messages_per_second };
+        };
+        match self.topics.get(name) {
+            Some(topic) => Traffic {
+                subscribers: topic.readers.len(),
+                messages_per_second: topic.metrics.measure(now).messages_per_second,
+            },
+            None => Traffic {
+                subscribers: self.readers.iter().filter(|(_, reader)| reader.filter.reads(name)).count(),
+                messages_per_second: 0.0,
+            },
+        }
     }
 
     /// Its topics, by name.

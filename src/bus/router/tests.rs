@@ -468,3 +468,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_contracts_demand_holds_where_nothing_is_defined_and_no_longer_than_they_do() {
+    let mut router = router_of(BusTerms { schema_mode: SchemaMode::Strict, ..bus_terms() });
+    let refuses = |router: &mut Router, name: &str| {
+        let text = carried(name, 1).text;
+        matches!(router.check(at(0), &topic(name), &text), Verdict::Refused(_))
+    };
+    let demands = |schema| Arc::new(Demand::compile(&schema, None).unwrap());
+    let never = demands(json!({"not": {}}));
+    let own = TopicTerms { schema: Some(Arc::new(json!({}))), ..TopicTerms::default() };
+    let mode = TopicTerms { mode: Some(SchemaMode::Permissive), ..TopicTerms::default() };
+    publish(&mut router, "met", 1);
+    router.define(at(0), &topic("own"), &own).unwrap();
+    router.define(at(0), &topic("mode"), &mode).unwrap();
+    let names = ["met", "new", "own", "mode", "later"];
+    router.declare(names.iter().map(|name| (topic(name), never.clone())).collect());
+    router.define(at(0), &topic("later"), &TopicTerms::default()).unwrap();
+    assert_eq!(names.map(|name| refuses(&mut router, name)), [true, true, false, false, true]);
+    let marked = router.check(at(0), &topic("mode"), &carried("mode", 1).text);
+    assert!(matches!(marked, Verdict::Marked(..)), "the schema is the contract's, the mode is its own");
+    router.undefine(at(0), &topic("own"));
+    assert!(refuses(&mut router, "own"));
+    router.declare(HashMap::new());
+    assert_eq!(names.map(|name| refuses(&mut router, name)), [false; 5]);
+}

@@ -5,7 +5,7 @@
 
 use super::reader::Readers;
 use crate::bus::metrics::{Measured, Metrics};
-use crate::bus::schema::Unusable;
+use crate::bus::schema::{Demand, Unusable};
 use crate::bus::topic::Rules;
 use crate::model::{BusTerms, DefinitionHash, NodeId, Time, TopicName, TopicTerms};
 use std::collections::{HashMap, HashSet};
@@ -34,7 +34,8 @@ pub struct TopicView {
 #[derive(Debug)]
 pub(super) struct Topic {
     pub(super) rules: Arc<Rules>,
-    is_defined: bool,
+    /// What was said of it.
+    said: Option<TopicTerms>,
     pub(super) readers: Vec<usize>,
     pub(super) metrics: Metrics,
     /// Nodes that were seen to publish on it, and to read it.
@@ -63,12 +64,15 @@ pub(super) struct Topics {
     known: HashMap<TopicName, Topic>,
     /// What holds for those of which nothing was said.
     others: Arc<Rules>,
+    /// What holds for those of them for which contracts give a schema.
+    declared: HashMap<TopicName, Arc<Rules>>,
     defined: usize,
 }
 
 impl Topics {
     pub(super) fn new(bus: &BusTerms) -> Self {
-        Topics { known: HashMap::new(), others: Arc::new(Rules::of_bus(bus)), defined: 0 }
+        let (known, declared) = (HashMap::new(), HashMap::new());
+        Topics { known, others: Arc::new(Rules::of_bus(bus)), declared, defined: 0 }
     }
 
     pub(super) fn get(&self, name: &TopicName) -> Option<&Topic> {
@@ -80,7 +84,29 @@ impl Topics {
     }
 
     pub(super) fn rules_of(&self, name: &TopicName) -> &Arc<Rules> {
-        self.known.get(name).map_or(&self.others, |topic| &topic.rules)
+        self.known.get(name).map_or_else(|| self.unsaid(name), |topic| &topic.rules)
+    }
+
+    /// What holds for a topic of which nothing was said.
+    fn unsaid(&self, name: &TopicName) -> &Arc<Rules> {
+        self.declared.get(name).unwrap_or(&self.others)
+    }
+
+    /// From now on, topics of which no schema was defined demand this where it names them, and nothing where not.
+    pub(super) fn declare(&mut self, bus: &BusTerms, schemas: HashMap<TopicName, Arc<Demand>>) {
+        let rules = |demand| Arc::new(Rules { demand: Some(demand), ..Rules::of_bus(bus) });
+        self.declared = schemas.into_iter().map(|(name, demand)| (name, rules(demand))).collect();
+        for (name, topic) in &mut self.known {
+            let declared = self.declared.get(name);
+            topic.rules = match &topic.said {
+                Some(said) if said.schema.is_some() => continue,
+                Some(said) => Arc::new(Rules {
+                    demand: declared.and_then(|rules| rules.demand.clone()),
+                    ..Rules::without_schema(bus, said)
+                }),
+                None => declared.unwrap_or(&self.others).clone(),
+            };
+        }
     }
 
     /// Whether there is no room for one that is not known.
@@ -90,9 +116,10 @@ impl Topics {
 
     /// The topic, known from now on.
     pub(super) fn at(&mut self, now: Time, name: &TopicName, readers: &Readers) -> &mut Topic {
+        let unsaid = self.declared.get(name).unwrap_or(&self.others);
         let topic = self.known.entry(name.clone()).or_insert_with(|| Topic {
-            rules: self.others.clone(),
-            is_defined: false,
+            rules: unsaid.clone(),
+            said: None,
             readers: readers.iter().filter(|(_, one)| one.filter.reads(name)).map(|(slot, _)| slot).collect(),
             metrics: Metrics::default(),
             published_by: Seen::default(),
@@ -112,23 +139,28 @@ impl Topics {
         terms: &TopicTerms,
         readers: &Readers,
     ) -> Result<Arc<Rules>, Unusable> {
-        let is_new = !self.known.get(name).is_some_and(|topic| topic.is_defined);
+        let is_new = self.known.get(name).is_none_or(|topic| topic.said.is_none());
         if is_new && self.defined >= DEFINED_MAX {
             return Err(Unusable::new(format!("{DEFINED_MAX} topics of the bus are defined; that is the most")));
         }
-        let rules = Arc::new(Rules::try_new(bus, terms)?);
+        let mut rules = Rules::try_new(bus, terms)?;
+        if rules.demand.is_none() {
+            rules.demand = self.declared.get(name).and_then(|declared| declared.demand.clone());
+        }
+        let rules = Arc::new(rules);
         let topic = self.at(now, name, readers);
-        (topic.rules, topic.is_defined) = (rules.clone(), true);
+        (topic.rules, topic.said) = (rules.clone(), Some(terms.clone()));
         self.defined += usize::from(is_new);
         Ok(rules)
     }
 
     /// Takes back what was said of a topic. Nothing where nothing was.
     pub(super) fn undefine(&mut self, name: &TopicName) -> Option<Arc<Rules>> {
-        let topic = self.known.get_mut(name).filter(|topic| topic.is_defined)?;
-        (topic.rules, topic.is_defined) = (self.others.clone(), false);
+        let rules = self.unsaid(name).clone();
+        let topic = self.known.get_mut(name).filter(|topic| topic.said.is_some())?;
+        (topic.rules, topic.said) = (rules.clone(), None);
         self.defined -= 1;
-        Some(self.others.clone())
+        Some(rules)
     }
 
     /// Who was seen to publish what whom was seen to read.
@@ -142,7 +174,7 @@ impl Topics {
 
     /// Forgets a quarter of those of which nothing was said, those that were idle for longest; says which.
     pub(super) fn forget_idle(&mut self) -> Vec<TopicName> {
-        let others = self.known.iter().filter(|(_, topic)| !topic.is_defined);
+        let others = self.known.iter().filter(|(_, topic)| topic.said.is_none());
         let mut idle: Vec<_> = others.map(|(name, topic)| (topic.used_at, name.clone())).collect();
         idle.sort_unstable();
         idle.truncate((idle.len() / 4).max(1));
@@ -165,7 +197,7 @@ impl Topics {
         let view = |(name, topic): (&TopicName, &Topic)| TopicView {
             name: name.clone(),
             schema_hash: topic.rules.demand.as_ref().map(|demand| demand.hash()),
-            is_defined: topic.is_defined,
+            is_defined: topic.said.is_some(),
             subscribers: topic.readers.len(),
             measured: topic.metrics.measure(now),
         };

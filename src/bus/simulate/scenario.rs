@@ -317,6 +317,7 @@ fn bus_of(bus: &BusFile, path: &str) -> Result<BusPart, Invalid> {
         metadata: json!({}),
         schema_mode: bus.schema_mode.map(Into::into).unwrap_or_default(),
         trusted_only: bus.trusted_only,
+        contract_schemas: false,
         policy,
     };
     let mut topics = Vec::new();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::cli::error::Error;
 use crate::cli::sheet::Sheet;
 use crate::cli::table::Table;
-use crate::cli::value::{duration, list, text, texts, time};
+use crate::cli::value::{NOTHING, duration, list, text, texts, time};
 use crate::client::Client;
 
 use super::{ask, node_by};
@@ -19,8 +19,8 @@ const QUERY: &str = "query($by: NodeBy!) { node(by: $by) {
     contract { hash name version publishes subscribes deadLetters dependencies { name kind target description required } }
     tools(first: 200) { nodes { id name version description } totalCount }
     ports { port host protocol purpose expiresAt }
-    inboundPorts { name protocol port topic endpointUri }
-    outboundPorts { name protocol port topic endpointUri }
+    inboundPorts { name protocol port topic endpointUri busName subscriberCount messagesPerSecond }
+    outboundPorts { name protocol port topic endpointUri busName subscriberCount messagesPerSecond }
     upstream { id name status }
     downstream { id name status }
 } }";
@@ -130,9 +130,22 @@ fn leases(leases: &[Value]) -> Table {
 }
 
 fn ports(ports: &[Value]) -> Table {
-    let mut table = Table::new(&["NAME", "PROTOCOL", "PORT", "TOPIC", "ENDPOINT"]);
+    let columns = ["/name", "/protocol", "/port", "/topic", "/endpointUri"];
+    // Few nodes have places on buses.
+    if ports.iter().all(|port| port["busName"].is_null()) {
+        let mut table = Table::new(&["NAME", "PROTOCOL", "PORT", "TOPIC", "ENDPOINT"]);
+        ports.iter().for_each(|port| table.row(columns.map(|at| text(port, at))));
+        return table;
+    }
+    let heads = ["NAME", "PROTOCOL", "PORT", "TOPIC", "ENDPOINT", "BUS", "SUBSCRIBERS", "EVENTS/S"];
+    let mut table = Table::new(&heads);
     for port in ports {
-        table.row(["/name", "/protocol", "/port", "/topic", "/endpointUri"].map(|at| text(port, at)));
+        let [name, protocol, number, topic, endpoint] = columns.map(|at| text(port, at));
+        // A bus that is not there, or may not be seen, has no rate.
+        let is_there = port["messagesPerSecond"].is_number();
+        let subscribers = if is_there { text(port, "/subscriberCount") } else { NOTHING.to_owned() };
+        let rate = text(port, "/messagesPerSecond");
+        table.row([name, protocol, number, topic, endpoint, text(port, "/busName"), subscribers, rate]);
     }
     table
 }

@@ -10,7 +10,6 @@ use super::super::types::topic::{self, Topic};
 use super::super::{Caller, Services, View};
 use super::{correlation_id, submit, unexpected};
 use crate::access::{Action, Kind, Resource};
-use crate::bus::envelope;
 use crate::bus::hub;
 use crate::bus::kind::Place;
 use crate::model::{self, BusId, DurableSubscriber, NodeId, Sequence as LogPlace, SubscriberName, TopicName};
@@ -37,7 +36,9 @@ impl BusMutation {
         let (services, caller) = (live(ctx)?, asker(ctx)?);
         caller.permit_here(Action::Administer)?;
         let (start, given) = (input.start.unwrap_or(true), input.correlation_id.take());
-        let terms = Arc::new(input.read()?);
+        let mut terms = input.read()?;
+        services.buses.defaults().complete(&mut terms);
+        let terms = Arc::new(terms);
         hub::check(&terms).map_err(error::bus)?;
         let bus = BusId(Uuid::now_v7());
         let outcome = submit(ctx, Command::CreateBus { bus, terms }, given.clone()).await?;
@@ -159,8 +160,10 @@ impl BusMutation {
         let bus = permitted(caller, &view, Action::Publish, &bus)?;
         let topic = match topic {
             Some(topic) => TopicName::try_new(&topic).map_err(|error| invalid("topic", error))?,
-            None => envelope::subject(envelope::SUBJECT_PREFIX, &event.event_type)
-                .map_err(|error| invalid("event.eventType", error))?,
+            None => {
+                let topic = services.buses.defaults().topic_of(&event.event_type);
+                topic.map_err(|error| invalid("event.eventType", error))?
+            }
         };
         let absent = || error::refuse(error::ErrorCode::PermissionDenied, "that is not allowed", serde_json::json!({}));
         caller.permit(Action::Publish, Kind::Topic, || Resource::of_topic(&topic), absent)?;

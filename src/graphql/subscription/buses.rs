@@ -7,10 +7,11 @@ use super::super::types::bus::{BusEventFilter, Overflow};
 use super::super::types::onex_event::ReplayInput;
 use super::super::types::subscriber::Acknowledge;
 use super::listener::{Events, Listener, Part};
-use super::{named, past};
+use super::{named, of_registry, past};
 use crate::access::Action;
 use crate::bus::router::Attaching;
 use crate::model::{NodeId, SubscriberId};
+use crate::registry::refusal::Refusal;
 use async_graphql::{Context, Result, Subscription as GraphQlSubscription};
 use uuid::Uuid;
 
@@ -22,7 +23,8 @@ pub struct BusSubscription;
 #[GraphQlSubscription]
 impl BusSubscription {
     /// Events that travel a bus, in its order, each once: what of the past is asked for, then live without a gap. Whatever
-    /// is lost on the way is told in missed. Ends when the bus stops.
+    /// is lost on the way is told in missed. Ends when the bus stops. The bus registry has the registry's own changes, as far
+    /// as the caller may know of them; nothing is lost on it, whatever capacity and overflow are asked for.
     #[expect(clippy::too_many_arguments, reason = "each is something that a subscriber may want to say")]
     async fn bus_events(
         &self,
@@ -62,6 +64,14 @@ impl BusSubscription {
         }
         let node = bound.or(node_id.map(NodeId));
         let bus = permitted(caller, &services.views.current(), Action::Subscribe, &bus)?;
+        if bus.is_of_registry() {
+            if durable.is_some() || acknowledge.is_some() {
+                return Err(error::refusal(&Refusal::BusOfRegistry { bus: bus.id }));
+            }
+            let replay = replay.as_ref().map(ReplayInput::read).unwrap_or_default();
+            let wanted = filter.unwrap_or_default().read(topics)?;
+            return of_registry::events(services, caller, &bus, wanted, replay).await;
+        }
         if let Some(name) = durable {
             let asked = named::Asked { name, node, topics, filter, replay, queue_capacity, overflow, acknowledge };
             return named::listen(ctx, &bus, asked).await;

@@ -4,11 +4,18 @@ mod buses;
 pub(super) mod calls;
 mod events;
 pub(super) mod listener;
+mod metrics;
 mod named;
+mod of_registry;
 mod past;
 
 use async_graphql::MergedSubscription;
 
 /// Everything that can be watched.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(events::EventSubscription, calls::CallSubscription, buses::BusSubscription);
+pub struct Subscription(
+    events::EventSubscription,
+    calls::CallSubscription,
+    buses::BusSubscription,
+    metrics::MetricsSubscription,
+);

@@ -5,15 +5,15 @@ use super::super::error::invalid;
 use super::super::limits::budget::List;
 use super::super::mutation::buses::may_on_topic;
 use super::super::paging::{Connection, Page, PageArgs, total};
-use super::super::reach::{asker, live};
+use super::super::reach::{asker, fixed, live};
 use super::super::render::{Never, Render, rendered_enums};
 use super::super::scalars::{DateTime, Sequence};
+use super::bus_metrics::BusMetrics;
 use super::lease::PortLease;
 use super::subscriber::{self, Subscriber};
 use super::topic::{self, Topic};
 use super::trust::TrustState;
 use crate::access::Action;
-use crate::bus::Measured;
 use crate::bus::kind::{Endpoints, Place};
 use crate::bus::schema::hash_of;
 use crate::bus::topic::Rules;
@@ -99,49 +99,6 @@ pub struct BusPolicy {
     max_deliveries: u32,
     /// How many milliseconds pass before the second delivery; before each further one twice as many.
     retry_backoff_ms: u32,
-}
-
-/// What there is to do, since the bus was started.
-#[derive(SimpleObject)]
-pub struct BusMetrics {
-    /// Events that were published.
-    published: u64,
-    /// Events that were given, once for each subscriber.
-    delivered: u64,
-    /// Events that were lost, once for each subscriber.
-    dropped: u64,
-    /// Events that did not fit.
-    invalid: u64,
-    /// Deliveries that were not the first.
-    retried: u64,
-    /// Bytes of what was published.
-    bytes: u64,
-    /// How many listen now.
-    subscriber_count: usize,
-    /// Published a second, over the last few.
-    messages_per_second: f64,
-    /// How many milliseconds half of the deliveries took at most, from publishing to taking; null before any.
-    p50_latency_ms: Option<f64>,
-    /// How many 99 of 100 took at most; null before any.
-    p99_latency_ms: Option<f64>,
-}
-
-impl BusMetrics {
-    pub(in crate::graphql) fn of(measured: Measured, subscriber_count: usize) -> Self {
-        let millis = |micros: Option<u64>| micros.map(|micros| micros as f64 / 1_000.0);
-        BusMetrics {
-            published: measured.published,
-            delivered: measured.delivered,
-            dropped: measured.dropped,
-            invalid: measured.invalid,
-            retried: measured.retried,
-            bytes: measured.bytes,
-            subscriber_count,
-            messages_per_second: measured.messages_per_second,
-            p50_latency_ms: millis(measured.p50_micros),
-            p99_latency_ms: millis(measured.p99_micros),
-        }
-    }
 }
 
 /// Where programs connect to a bus that listens itself.
@@ -233,13 +190,18 @@ impl Bus {
     async fn trusted_only(&self) -> bool {
         self.bus.terms.trusted_only
     }
-    /// When it was created.
-    async fn created_at(&self) -> DateTime {
-        DateTime(self.bus.created_at)
+    /// Whether a topic of which no schema was defined takes it from the contracts of those who publish on it.
+    async fn contract_schemas(&self) -> bool {
+        self.bus.terms.contract_schemas
+    }
+    /// When it was created; of the bus registry, which is always there, when this process began to serve.
+    async fn created_at(&self, ctx: &Context<'_>) -> Result<DateTime> {
+        Ok(DateTime(if self.bus.is_of_registry() { fixed(ctx)?.started_at() } else { self.bus.created_at }))
     }
     /// Since when it runs; null while it stands still.
-    async fn started_at(&self) -> Option<DateTime> {
-        self.bus.started_at.map(DateTime)
+    async fn started_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
+        let of_registry = if self.bus.is_of_registry() { Some(fixed(ctx)?.started_at()) } else { None };
+        Ok(of_registry.or(self.bus.started_at).map(DateTime))
     }
     /// The ports that it runs on.
     async fn port_leases(&self) -> List<PortLease> {
@@ -268,10 +230,7 @@ impl Bus {
     }
     /// What there is to do, since it was started; all 0 while it stands still.
     async fn metrics(&self, ctx: &Context<'_>) -> Result<BusMetrics> {
-        let buses = &live(ctx)?.buses;
-        let measured = buses.measure(self.bus.id).unwrap_or_default();
-        let by_name = self.view.subscribers_of(self.bus.id).map(|held| buses.count_by_name(self.bus.id, &held.name));
-        Ok(BusMetrics::of(measured, buses.listeners(self.bus.id).len() + by_name.sum::<usize>()))
+        Ok(BusMetrics::now(live(ctx)?, &self.view, self.bus.id))
     }
     /// Queues, history and retries.
     async fn policy(&self) -> BusPolicy {
@@ -354,7 +313,8 @@ pub struct CreateBusInput {
     name: String,
     /// What carries it.
     kind: BusKind,
-    /// Where the broker is, for kinds that have one; of ZMQ, the address to listen at, tcp://127.0.0.1 when absent.
+    /// Where the broker is, for kinds that have one: of JETSTREAM what event_bus.nats_url says when absent; of ZMQ, the
+    /// address to listen at, tcp://127.0.0.1 when absent.
     endpoint_uri: Option<String>,
     /// What it is for, in words.
     purpose: Option<String>,
@@ -364,6 +324,9 @@ pub struct CreateBusInput {
     schema_mode: Option<SchemaMode>,
     /// Whether only events of trusted nodes are delivered; false when absent.
     trusted_only: Option<bool>,
+    /// Whether a topic of which no schema was defined takes it from the contracts of those who publish on it; false when
+    /// absent.
+    contract_schemas: Option<bool>,
     /// How many events wait for one subscriber at most: 1 to 100,000, 1,000 when absent.
     queue_capacity: Option<u32>,
     /// What happens then; DROP_OLDEST when absent.
@@ -432,6 +395,7 @@ impl CreateBusInput {
             metadata,
             schema_mode: self.schema_mode.map(Into::into).unwrap_or_default(),
             trusted_only: self.trusted_only.unwrap_or(false),
+            contract_schemas: self.contract_schemas.unwrap_or(false),
             policy,
         })
     }

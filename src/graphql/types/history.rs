@@ -5,7 +5,7 @@ use super::super::scalars::DateTime;
 use super::super::{Caller, Services, View, error};
 use super::event::{EventType, RegistryEvent};
 use crate::log::{Filter, Range, ReadError, Record};
-use crate::model::{self, LeaseId, NodeId};
+use crate::model::{self, BusId, LeaseId, NodeId};
 use crate::registry::view::Views;
 use async_graphql::{InputObject, Result};
 use serde_json::json;
@@ -24,6 +24,10 @@ pub struct EventFilter {
     tool: Option<String>,
     /// About this port lease.
     lease_id: Option<Uuid>,
+    /// About this bus, its topics and its durable subscribers.
+    bus_id: Option<Uuid>,
+    /// Made by this principal, by its whole name, such as anonymous or registry.
+    actor: Option<String>,
     /// Of this undertaking.
     correlation_id: Option<String>,
     /// Made at this instant or later.
@@ -43,10 +47,11 @@ impl EventFilter {
             node: self.node_id.map(NodeId),
             tool: self.tool,
             lease: self.lease_id.map(LeaseId),
+            bus: self.bus_id.map(BusId),
             correlation_id: self.correlation_id,
             since: self.since.map(|time| time.0),
             until: self.until.map(|time| time.0),
-            actor: None,
+            actor: self.actor,
         }
     }
 }
@@ -142,7 +147,8 @@ pub(in crate::graphql) async fn list(
     Ok(page.take(events.collect::<Vec<_>>().into_iter(), total))
 }
 
-pub(super) async fn blocking<T: Send + 'static>(
+/// Reads the log where waiting for the disk stops nobody else.
+pub(in crate::graphql) async fn blocking<T: Send + 'static>(
     views: &Arc<Views>,
     read: impl FnOnce(&Views) -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T> {

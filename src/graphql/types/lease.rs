@@ -2,6 +2,7 @@
 
 use super::super::View;
 use super::super::error::invalid;
+use super::super::limits::budget::List;
 use super::super::paging::{Connection, Key, Page, PageArgs, total};
 use super::super::reach::Fixed;
 use super::super::render::{rendered, rendered_enums};
@@ -10,7 +11,7 @@ use super::node::Node;
 use super::port::PortProtocol;
 use crate::model::{self, EndCause, HostName, LeaseId, NodeId, PortKey, RequesterId, Sequence, TopicName, Ttl};
 use crate::ports::Counts;
-use crate::registry::pool::Pool;
+use crate::registry::pool::{self, Pool};
 use async_graphql::{Enum, InputObject, Object, Result, SimpleObject};
 use std::cmp::Reverse;
 use std::ops::Bound;
@@ -303,67 +304,128 @@ impl Key for (Reverse<Sequence>, LeaseId) {
 }
 
 /// A band of numbers on one host for one transport, and how full it is.
-#[derive(SimpleObject)]
 pub struct PortPool {
-    /// The machine.
-    host: String,
-    /// The transport.
-    transport: Transport,
-    /// The lowest number.
-    from: i32,
-    /// The highest number.
-    to: i32,
-    /// How many numbers it has.
-    size: u32,
-    /// How many of them the configuration keeps out.
-    reserved: u32,
-    /// How many of them are leased.
-    allocated: u32,
-    /// How many of them can be had.
-    available: u32,
-    /// How many of them are kept back after a lease or a conflict.
-    quarantined: u32,
-    /// Leases granted since the registry started.
-    granted: u64,
-    /// Requests refused since the registry started.
-    refused: u64,
-    /// Numbers that turned out to be in use since the registry started.
-    conflicts: u64,
+    view: View,
+    pool: Pool,
+    counts: Counts,
+    /// Whether the caller may know why numbers are kept back: what was said of leases may stand in it.
+    tells_why: bool,
 }
 
-rendered!(struct PortPool {
+impl PortPool {
+    pub(in crate::graphql) fn new(view: &View, (pool, counts): (Pool, Counts), tells_why: bool) -> Self {
+        PortPool { view: view.clone(), pool, counts, tells_why }
+    }
+}
+
+/// A band of numbers on one host for one transport, and how full it is.
+#[Object]
+impl PortPool {
+    /// The machine.
+    async fn host(&self) -> &str {
+        self.pool.host.as_str()
+    }
+    /// The transport.
+    async fn transport(&self) -> Transport {
+        self.pool.transport.into()
+    }
+    /// The lowest number.
+    async fn from(&self) -> i32 {
+        self.pool.band.from().into()
+    }
+    /// The highest number.
+    async fn to(&self) -> i32 {
+        self.pool.band.to().into()
+    }
+    /// How many numbers it has.
+    async fn size(&self) -> u32 {
+        self.pool.band.size()
+    }
+    /// How many of them the configuration keeps out.
+    async fn reserved(&self) -> u32 {
+        self.pool.reserved
+    }
+    /// Which numbers these are: ranges that neither meet nor overlap, from the lowest on.
+    async fn reserved_ranges(&self) -> List<PortRange> {
+        let ranges = self.pool.reserved_ranges.iter();
+        ranges.map(|range| PortRange { from: range.from().into(), to: range.to().into() }).collect()
+    }
+    /// How many of them are leased.
+    async fn allocated(&self) -> u32 {
+        self.pool.allocated
+    }
+    /// How many of them can be had.
+    async fn available(&self) -> u32 {
+        self.pool.available
+    }
+    /// How many of them are kept back after a lease or a conflict.
+    async fn quarantined(&self) -> u32 {
+        self.pool.quarantined
+    }
+    /// Which numbers these are, from the lowest on, until when and why.
+    async fn quarantines(&self) -> List<PortQuarantine> {
+        let kept_back = pool::quarantined(&self.view, &self.pool);
+        let kept_back = kept_back.map(|(port, quarantine)| PortQuarantine {
+            port: port.into(),
+            until: DateTime(quarantine.until),
+            reason: self.tells_why.then(|| quarantine.reason.clone()),
+        });
+        kept_back.collect()
+    }
+    /// Leases granted since the registry started.
+    async fn granted(&self) -> u64 {
+        self.counts.granted
+    }
+    /// Requests refused since the registry started.
+    async fn refused(&self) -> u64 {
+        self.counts.refused
+    }
+    /// Numbers that turned out to be in use since the registry started.
+    async fn conflicts(&self) -> u64 {
+        self.counts.conflicts
+    }
+}
+
+rendered!(PortPool {
     host,
     transport,
     from,
     to,
     size,
     reserved,
+    reserved_ranges,
     allocated,
     available,
     quarantined,
+    quarantines,
     granted,
     refused,
     conflicts,
 });
 
-impl From<(Pool, Counts)> for PortPool {
-    fn from((pool, counts): (Pool, Counts)) -> Self {
-        PortPool {
-            host: pool.host.to_string(),
-            transport: pool.transport.into(),
-            from: pool.band.from().into(),
-            to: pool.band.to().into(),
-            size: pool.band.size(),
-            reserved: pool.reserved,
-            allocated: pool.allocated,
-            available: pool.available,
-            quarantined: pool.quarantined,
-            granted: counts.granted,
-            refused: counts.refused,
-            conflicts: counts.conflicts,
-        }
-    }
+/// Consecutive port numbers.
+#[derive(SimpleObject)]
+pub struct PortRange {
+    /// The lowest number.
+    from: i32,
+    /// The highest number; the lowest where it is one alone.
+    to: i32,
 }
+
+rendered!(struct PortRange { from, to });
+
+/// A number that is kept back for a while, and may be leased again then.
+#[derive(SimpleObject)]
+pub struct PortQuarantine {
+    /// The number.
+    port: i32,
+    /// Until when.
+    until: DateTime,
+    /// Why, as the end of a sentence: it is kept back because ...; null for who may not read every lease.
+    reason: Option<String>,
+}
+
+rendered!(struct PortQuarantine { port, until, reason });
 
 pub(super) fn read_host(field: &str, host: &str) -> Result<HostName> {
     HostName::try_new(host).map_err(|error| invalid(field, error))

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod allocate;
 pub mod bus;
+pub mod bus_metrics;
 pub mod contract;
 pub mod event;
 pub mod graph;

@@ -56,7 +56,7 @@ impl OnexEventInput {
 pub struct PublishInput {
     /// The bus, by name or id.
     pub(in crate::graphql) bus: String,
-    /// The topic; onex.events and the event's type when absent.
+    /// The topic; when absent the event's type behind onex.events, or behind what event_bus.subject_prefix says.
     pub(in crate::graphql) topic: Option<String>,
     /// The event.
     pub(in crate::graphql) event: OnexEventInput,

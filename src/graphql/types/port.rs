@@ -2,11 +2,16 @@
 
 use super::super::View;
 use super::super::error::invalid;
+use super::super::mutation::buses::may_on_topic;
+use super::super::reach::{asker, live};
 use super::super::render::{rendered, rendered_enums};
+use super::bus::Bus;
 use super::lease::PortLease;
-use crate::model::{self, LeaseId, NAME_LEN_MAX, TopicName};
+use crate::access::Action;
+use crate::bus::router::Traffic;
+use crate::model::{self, EventWanted, LeaseId, NAME_LEN_MAX, TopicName};
 use crate::registry::pool;
-use async_graphql::{Enum, InputObject, Object, Result};
+use async_graphql::{Context, Enum, InputObject, Object, Result};
 use uuid::Uuid;
 
 /// How an address is spoken to.
@@ -41,6 +46,27 @@ pub struct NodePort {
     pub(in crate::graphql) port: model::NodePort,
 }
 
+impl NodePort {
+    /// What there is to do now at its place on a bus; `None` where it is none that the caller may look at.
+    fn traffic(&self, ctx: &Context<'_>) -> Result<Option<Traffic>> {
+        let Some(bus) = self.port.bus.as_deref().and_then(|bus| self.view.bus_by_name(bus)) else { return Ok(None) };
+        let (services, caller) = (live(ctx)?, asker(ctx)?);
+        let topic = self.port.topic.as_ref();
+        if topic.is_some_and(|topic| !may_on_topic(caller, Action::Read, topic)) {
+            return Ok(None);
+        }
+        let reads = |wanted: &EventWanted| {
+            topic.is_none_or(|topic| {
+                wanted.topics.is_empty() || wanted.topics.iter().any(|pattern| pattern.matches(topic))
+            })
+        };
+        let by_name = self.view.subscribers_of(bus.id).filter(|held| reads(&held.wanted));
+        let by_name: usize = by_name.map(|held| services.buses.count_by_name(bus.id, &held.name)).sum();
+        let traffic = services.buses.traffic(bus.id, topic).unwrap_or_default();
+        Ok(Some(Traffic { subscribers: traffic.subscribers + by_name, ..traffic }))
+    }
+}
+
 /// An address that a node serves, or its place on a bus.
 #[Object]
 impl NodePort {
@@ -68,6 +94,20 @@ impl NodePort {
     /// The topic; null for what is no place on a bus.
     async fn topic(&self) -> Option<&str> {
         self.port.topic.as_ref().map(TopicName::as_str)
+    }
+    /// The bus that it is a place on; null for what is no place on a bus, and while there is no bus of that name.
+    async fn bus(&self) -> Option<Bus> {
+        Some(Bus::new(&self.view, self.view.bus_by_name(self.port.bus.as_deref()?)?))
+    }
+    /// How many listen to its topic on its bus now, whoever they are; to the whole bus where it names no topic. 0 where
+    /// bus is null, while that stands still, and for who may not read the topic.
+    async fn subscriber_count(&self, ctx: &Context<'_>) -> Result<usize> {
+        Ok(self.traffic(ctx)?.map_or(0, |traffic| traffic.subscribers))
+    }
+    /// Events a second on its topic of its bus, whosever they are, over the last few seconds; on the whole bus where it
+    /// names no topic. Null where bus is null, and for who may not read the topic; 0 while the bus stands still.
+    async fn messages_per_second(&self, ctx: &Context<'_>) -> Result<Option<f64>> {
+        Ok(self.traffic(ctx)?.map(|traffic| traffic.messages_per_second))
     }
     /// The name of the bus; null for what is no place on a bus.
     async fn bus_name(&self) -> Option<&str> {

@@ -96,7 +96,8 @@ pub struct ToolInput {
     error_codes: Option<Vec<String>>,
     /// How calls reach the provider; GRAPHQL when absent.
     transport: Option<ToolTransport>,
-    /// The provider's address for this tool, where the transport has one.
+    /// The provider's address for this tool, where the transport has one: an http URL for HTTP and MCP, bus://NAME/ADDRESS
+    /// for BUS.
     endpoint: Option<String>,
     /// Seconds until the offer lapses unless a heartbeat of the node renews it; when absent, with the node.
     ttl_seconds: Option<i32>,

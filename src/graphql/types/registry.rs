@@ -1,10 +1,12 @@
 //! The registry itself: who answers, and from where in its log.
 
 use super::super::View;
+use super::super::reach::live;
 use super::super::render::rendered;
 use super::super::scalars::{DateTime, Sequence};
+use super::history::blocking;
 use crate::model::{NodeStatus, RegistryId, Time};
-use async_graphql::{Object, SimpleObject};
+use async_graphql::{Context, Object, Result, SimpleObject};
 use uuid::Uuid;
 
 /// This registry.
@@ -32,6 +34,11 @@ impl Registry {
     /// The last log entry that this answer reflects; every field of one request reflects the same one.
     async fn sequence(&self) -> Sequence {
         Sequence(self.view.sequence)
+    }
+    /// The oldest place that at and registryEvents(after:) still take: the changes up to it are no longer kept, but summed
+    /// up in the state there. 0 where every change is kept. Of now, also within at.
+    async fn oldest_sequence(&self, ctx: &Context<'_>) -> Result<Sequence> {
+        blocking(&live(ctx)?.views, |views| views.log().pruned_upto()).await.map(Sequence)
     }
     /// How many of what there are.
     async fn counts(&self) -> RegistryCounts {

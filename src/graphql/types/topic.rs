@@ -7,15 +7,18 @@ use super::super::paging::{Connection, Page, total};
 use super::super::reach::{asker, live};
 use super::super::render::rendered;
 use super::super::{Services, View};
-use super::bus::{Bus, BusMetrics};
+use super::bus::Bus;
+use super::bus_metrics::BusMetrics;
 use super::node::Node;
 use super::subscriber::{self, Subscriber};
 use crate::access::Action;
 use crate::bus::Measured;
 use crate::bus::router::TopicView;
+use crate::bus::schema::hash_of;
 use crate::model::{self, EventWanted, NodeId, TopicName, TopicPattern, TopicTerms};
 use crate::registry::state::TopicUse;
-use async_graphql::{Context, InputObject, Object, Result};
+use crate::registry::topic_schemas::{self, ContractSchema};
+use async_graphql::{Context, Enum, InputObject, Object, Result};
 use imbl::OrdSet;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -46,9 +49,11 @@ pub(in crate::graphql) fn on_bus(
 ) -> BTreeMap<TopicName, Topic> {
     let met = services.buses.topics(bus.id).into_iter();
     let mut met: BTreeMap<TopicName, TopicView> = met.map(|topic| (topic.name.clone(), topic)).collect();
+    // Nothing may have travelled yet where contracts demand something.
+    let declared = if bus.terms.contract_schemas { topic_schemas::all(view) } else { BTreeMap::new() };
     let defined = view.topics_of(bus.id).map(|(name, terms)| (name.clone(), Some(terms.clone())));
     let mut terms: BTreeMap<TopicName, Option<Arc<TopicTerms>>> =
-        met.keys().map(|name| (name.clone(), None)).chain(defined).collect();
+        met.keys().chain(declared.keys()).map(|name| (name.clone(), None)).chain(defined).collect();
     let mut topics = BTreeMap::new();
     while let Some((name, terms)) = terms.pop_first() {
         let met = met.remove(&name);
@@ -99,6 +104,13 @@ impl Topic {
     fn terms(&self) -> Option<&TopicTerms> {
         self.on_bus.as_ref()?.terms.as_deref()
     }
+
+    /// The contract's schema that holds for it.
+    fn of_contract(&self) -> Option<ContractSchema> {
+        let by_contracts = self.on_bus.as_ref()?.bus.terms.contract_schemas;
+        let is_defined = self.terms().is_some_and(|terms| terms.schema.is_some());
+        (by_contracts && !is_defined).then(|| topic_schemas::of_topic(&self.view, &self.name)).flatten()
+    }
 }
 
 /// A name that events travel under: dotted segments. Known because some contract names it, or because events travel
@@ -125,13 +137,25 @@ impl Topic {
     async fn bus(&self) -> Option<Bus> {
         self.on_bus.as_ref().map(|on_bus| Bus::new(&self.view, &on_bus.bus))
     }
-    /// The JSON Schema that the envelopes of its events must meet; null where none was given.
+    /// The JSON Schema that the envelopes of its events must meet; null where there is none.
     async fn schema(&self) -> Option<Value> {
-        self.terms()?.schema.as_deref().cloned()
+        let defined = self.terms().and_then(|terms| terms.schema.as_deref().cloned());
+        defined.or_else(|| self.of_contract().map(|found| found.schema().clone()))
     }
-    /// The SHA-256 of the schema's canonical form; null where none was given.
+    /// The SHA-256 of the schema's canonical form; null where there is none.
     async fn schema_hash(&self) -> Option<String> {
-        self.terms()?.schema_hash.map(|hash| hash.to_string())
+        let defined = self.terms().and_then(|terms| terms.schema_hash);
+        defined.or_else(|| self.of_contract().map(|found| hash_of(found.schema()))).map(|hash| hash.to_string())
+    }
+    /// Where the schema comes from; null where there is none.
+    async fn schema_source(&self) -> Option<SchemaSource> {
+        let is_defined = self.terms().is_some_and(|terms| terms.schema.is_some());
+        let defined = is_defined.then_some(SchemaSource::Defined);
+        defined.or_else(|| self.of_contract().map(|_| SchemaSource::Contract))
+    }
+    /// The node whose contract says the schema; null where it comes from no contract.
+    async fn schema_node(&self) -> Option<Node> {
+        Node::by_id(&self.view, self.of_contract()?.node)
     }
     /// Those who listen to it on its bus, durable ones whether they are there or not; empty without a bus.
     async fn subscribers(&self, ctx: &Context<'_>) -> Result<List<Subscriber>> {
@@ -151,6 +175,16 @@ impl Topic {
 }
 
 rendered!(Topic { name, publishers, declared_subscribers, dead_letter_publishers });
+
+/// Where a topic's schema comes from.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaSource {
+    /// Somebody defined it by defineTopic.
+    Defined,
+    /// It stands in the contract of a node that publishes on the topic, on a bus that goes by contracts. Of several, the
+    /// one that was registered first.
+    Contract,
+}
 
 /// Which topics. Absent fields let everything through.
 #[derive(InputObject, Default)]

@@ -52,9 +52,11 @@ pub(super) fn verify(connection: &Connection, latest: Option<u32>) -> Result<Ver
     let mut batches =
         transaction.prepare("SELECT first, last, time, previous, hash FROM batch WHERE first > ? ORDER BY first")?;
     // Read as it is: only the registry itself brings an earlier layout into the present one.
-    let lease = if open::layout(&transaction)? < 2 { "NULL" } else { "lease" };
+    let layout = open::layout(&transaction)?;
+    let lease = if layout < 2 { "NULL" } else { "lease" };
+    let (bus, actor) = if layout < 3 { (open::BUS_OF_BODY, open::ACTOR_OF_BODY) } else { ("bus", "actor") };
     let mut changes = transaction.prepare(&format!(
-        "SELECT sequence, entry, time, body, kind, node, tool, correlation_id, {lease} FROM change
+        "SELECT sequence, entry, time, body, kind, node, tool, correlation_id, {lease}, {bus}, {actor} FROM change
          WHERE sequence BETWEEN ? AND ? ORDER BY sequence"
     ))?;
     let mut rows = batches.query([start.sequence.0])?;
@@ -123,10 +125,13 @@ fn walk_batch(
         let (says_node, says_lease): (Option<Vec<u8>>, Option<Vec<u8>>) = (row.get(5)?, row.get(8)?);
         let (says_kind, says_tool, says_id): (Option<String>, Option<String>, Option<String>) =
             (row.get(4)?, row.get(6)?, row.get(7)?);
+        let (says_bus, says_actor): (Option<Vec<u8>>, Option<String>) = (row.get(9)?, row.get(10)?);
         if row.get::<_, i64>(2)? != time.as_micros()
             || says_kind.as_deref() != columns.kind
             || says_node.as_deref() != columns.node.as_ref().map(|node| node.as_slice())
             || says_lease.as_deref() != columns.lease.as_ref().map(|lease| lease.as_slice())
+            || says_bus.as_deref() != columns.bus.as_ref().map(|bus| bus.as_slice())
+            || says_actor.as_deref() != Some(columns.actor)
             || says_tool.as_deref() != columns.tool
             || says_id.as_deref() != columns.correlation_id
         {

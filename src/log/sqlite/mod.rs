@@ -212,6 +212,8 @@ impl Log for SqliteLog {
                             columns.node,
                             columns.tool,
                             columns.lease,
+                            columns.bus,
+                            columns.actor,
                             columns.correlation_id,
                             body
                         ])
@@ -366,8 +368,9 @@ impl SqliteLog {
     }
 }
 
-const INSERT_CHANGE: &str = "INSERT INTO change (sequence, entry, time, kind, node, tool, lease, correlation_id, body) \
-                             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const INSERT_CHANGE: &str = "INSERT INTO change \
+                             (sequence, entry, time, kind, node, tool, lease, bus, actor, correlation_id, body) \
+                             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// What history is searched by.
 #[derive(PartialEq)]
@@ -376,6 +379,8 @@ struct Columns<'a> {
     node: Option<[u8; 16]>,
     tool: Option<&'a str>,
     lease: Option<[u8; 16]>,
+    bus: Option<[u8; 16]>,
+    actor: &'a str,
     correlation_id: Option<&'a str>,
 }
 
@@ -386,6 +391,8 @@ impl<'a> Columns<'a> {
             node: change.node().map(|node| *node.0.as_bytes()),
             tool: change.tool().map(|tool| tool.as_str()),
             lease: change.lease().map(|lease| *lease.0.as_bytes()),
+            bus: change.bus().map(|bus| *bus.0.as_bytes()),
+            actor: &origin.actor.principal,
             correlation_id: origin.correlation_id.as_deref(),
         }
     }
@@ -413,12 +420,16 @@ fn condition(filter: &Filter, range: Range) -> (String, Vec<SqlValue>) {
         sql.push_str(" AND lease = ?");
         values.push(SqlValue::Blob(lease.0.as_bytes().to_vec()));
     }
+    if let Some(bus) = filter.bus {
+        sql.push_str(" AND bus = ?");
+        values.push(SqlValue::Blob(bus.0.as_bytes().to_vec()));
+    }
     if let Some(correlation_id) = &filter.correlation_id {
         sql.push_str(" AND correlation_id = ?");
         values.push(SqlValue::Text(correlation_id.clone()));
     }
     if let Some(actor) = &filter.actor {
-        sql.push_str(" AND json_extract(body, '$.actor') = ?");
+        sql.push_str(" AND actor = ?");
         values.push(SqlValue::Text(actor.clone()));
     }
     (sql, values)

@@ -15,7 +15,7 @@ const LOCK_NAME: &str = "onex.lock";
 /// "onex" as SQLite's application id: says whose file it is.
 const APPLICATION_ID: i32 = 0x6f6e_6578;
 /// The layout of the tables. The form of what they hold is `record::FORMAT`.
-const LAYOUT: i32 = 2;
+const LAYOUT: i32 = 3;
 const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// How much more than one page of log SQLite gathers before it moves it into the file: fewer, larger writes.
 const CHECKPOINT_PAGES: u32 = 4_000;
@@ -30,16 +30,28 @@ const TABLES: &str = "
     CREATE INDEX batch_time ON batch (time, first, last);
     CREATE TABLE change (
         sequence INTEGER PRIMARY KEY, entry INTEGER NOT NULL, time INTEGER NOT NULL,
-        kind TEXT, node BLOB, tool TEXT, lease BLOB, correlation_id TEXT, body TEXT NOT NULL
+        kind TEXT, node BLOB, tool TEXT, lease BLOB, bus BLOB, actor TEXT, correlation_id TEXT, body TEXT NOT NULL
     );
     CREATE INDEX change_visible ON change (sequence) WHERE kind IS NOT NULL;
     CREATE INDEX change_kind ON change (kind, sequence) WHERE kind IS NOT NULL;
     CREATE INDEX change_node ON change (node, sequence) WHERE kind IS NOT NULL AND node IS NOT NULL;
     CREATE INDEX change_tool ON change (tool, sequence) WHERE kind IS NOT NULL AND tool IS NOT NULL;
     CREATE INDEX change_lease ON change (lease, sequence) WHERE kind IS NOT NULL AND lease IS NOT NULL;
+    CREATE INDEX change_bus ON change (bus, sequence) WHERE kind IS NOT NULL AND bus IS NOT NULL;
+    CREATE INDEX change_actor ON change (actor, sequence) WHERE kind IS NOT NULL;
     CREATE INDEX change_correlation ON change (correlation_id, sequence)
         WHERE kind IS NOT NULL AND correlation_id IS NOT NULL;
 ";
+
+/// The bus that a change is about, from its body: what layouts before the third have no column for.
+pub(super) const BUS_OF_BODY: &str = "unhex(replace(coalesce(
+    json_extract(body, '$.change.bus_created.bus'), json_extract(body, '$.change.bus_turned.bus'),
+    json_extract(body, '$.change.bus_deleted.bus'), json_extract(body, '$.change.topic_defined.bus'),
+    json_extract(body, '$.change.subscriber_attached.subscriber.bus'),
+    json_extract(body, '$.change.subscriber_detached.bus'), json_extract(body, '$.change.bus_noticed.notice.bus')
+), '-', ''))";
+/// Who made a change, from its body.
+pub(super) const ACTOR_OF_BODY: &str = "json_extract(body, '$.actor')";
 
 /// Why a data directory could not be opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -238,19 +250,27 @@ pub(super) fn connect(path: &Path, read_only: bool) -> Result<Connection, OpenEr
 
 /// Brings the tables of an earlier version into the present layout, whole or not at all.
 pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    if layout(connection).map_err(sqlite_error(path))? == 1 {
-        // 2: changes are found by lease, too; what an earlier version wrote is about none.
-        connection
-            .execute_batch(
-                "BEGIN IMMEDIATE; ALTER TABLE change ADD COLUMN lease BLOB;
-                 CREATE INDEX change_lease ON change (lease, sequence) WHERE kind IS NOT NULL AND lease IS NOT NULL;
-                 PRAGMA user_version = 2; COMMIT;
-                 -- Into the file itself: that is where an earlier version looks before it opens it.
-                 PRAGMA wal_checkpoint(TRUNCATE);",
-            )
-            .map_err(sqlite_error(path))?;
+    let found = layout(connection).map_err(sqlite_error(path))?;
+    if found == LAYOUT {
+        return Ok(());
     }
-    Ok(())
+    // 2: changes are found by lease, too; what an earlier version wrote is about none.
+    let by_lease = "ALTER TABLE change ADD COLUMN lease BLOB;
+         CREATE INDEX change_lease ON change (lease, sequence) WHERE kind IS NOT NULL AND lease IS NOT NULL;";
+    let by_lease = if found < 2 { by_lease } else { "" };
+    // 3: by bus and by who made them.
+    let steps = format!(
+        "BEGIN IMMEDIATE; {by_lease}
+         ALTER TABLE change ADD COLUMN bus BLOB;
+         ALTER TABLE change ADD COLUMN actor TEXT;
+         UPDATE change SET bus = {BUS_OF_BODY}, actor = {ACTOR_OF_BODY};
+         CREATE INDEX change_bus ON change (bus, sequence) WHERE kind IS NOT NULL AND bus IS NOT NULL;
+         CREATE INDEX change_actor ON change (actor, sequence) WHERE kind IS NOT NULL;
+         PRAGMA user_version = {LAYOUT}; COMMIT;
+         -- Into the file itself: that is where an earlier version looks before it opens it.
+         PRAGMA wal_checkpoint(TRUNCATE);"
+    );
+    connection.execute_batch(&steps).map_err(sqlite_error(path))
 }
 
 pub(super) fn layout(connection: &Connection) -> rusqlite::Result<i32> {

@@ -25,26 +25,11 @@ pub(super) async fn call(client: &Client, url: Url, sending: &Sending, bytes_max
 
 fn headers(sending: &Sending) -> HeaderMap {
     let fixed = |text| HeaderValue::from_static(text);
-    let invocation = sending.invocation.to_string();
-    let own = [
-        ("idempotency-key", invocation.clone()),
-        ("onex-invocation-id", invocation),
-        ("onex-attempt", sending.attempt.to_string()),
-        ("onex-tool", sending.tool.name.to_string()),
-        ("onex-tool-version", sending.tool.version.to_string()),
-        ("onex-caller", sending.caller.clone()),
-        ("x-correlation-id", sending.correlation_id.clone()),
-        ("onex-deadline", sending.deadline.to_string()),
-        ("onex-timeout-ms", sending.timeout.as_millis().to_string()),
-    ];
     let mut headers = HeaderMap::from_iter([
         (CONTENT_TYPE, fixed("application/json")),
         (ACCEPT, fixed("application/json, application/problem+json")),
     ]);
-    let trace = sending.trace.map(|trace| ("traceparent", trace.to_string()));
-    for (name, mut text) in own.into_iter().chain(trace) {
-        // A header has one line; what stands for the caller or the correlation came from outside.
-        text.retain(|character| !character.is_control());
+    for (name, text) in sending.headers() {
         if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
             headers.insert(HeaderName::from_static(name), value);
         }
@@ -182,6 +167,7 @@ mod tests {
     use super::super::testing::{policy, sending, serve};
     use super::super::{Outbound, Policy};
     use super::*;
+    use crate::model::ToolTransport;
     use axum::Router;
     use axum::body::Bytes;
     use axum::response::{IntoResponse, Response};
@@ -415,7 +401,7 @@ mod tests {
             let (class, kind, message) = kind(call(&strict, &endpoint).await);
             assert_eq!((class, kind), ("not started", "EndpointRefused"), "{endpoint}");
             assert!(!message.contains("secret"), "{message}");
-            assert_eq!(Err(message), strict.check(&endpoint));
+            assert_eq!(Err(message), strict.check(ToolTransport::Http, &endpoint));
         }
         // A name that does not show where it leads is judged when it is looked up.
         let resolving = Rules { allow_loopback: false, allow_private: false, allow: vec![] };

@@ -1,4 +1,4 @@
-//! How the registry itself calls a tool: by an HTTP request, or by the Model Context Protocol.
+//! How the registry itself calls a tool: by an HTTP request, by the Model Context Protocol, or over an event bus.
 //!
 //! What a failure says is what the caller may do next. [`Failure::NotStarted`] promises that the provider cannot have
 //! begun, so another one may be asked; where that is not certain it is [`Failure::Unknown`], and asking again could do
@@ -8,11 +8,13 @@
 //! token of the caller.
 
 mod address;
+mod bus;
 mod http;
 #[cfg(feature = "mcp")]
 mod mcp;
 
 pub use address::{Allowed, InvalidAllowed};
+pub use bus::Buses;
 
 use crate::model::{Time, ToolKey, ToolTransport};
 use crate::telemetry::trace::TraceContext;
@@ -36,7 +38,7 @@ const IDLE_PER_HOST_MAX: usize = 32;
 pub struct Sending {
     /// Where: as the tool's offer has it.
     pub endpoint: String,
-    /// How: by HTTP or MCP.
+    /// How: by HTTP, MCP or over a bus.
     pub transport: ToolTransport,
     /// What is called.
     pub tool: ToolKey,
@@ -56,6 +58,31 @@ pub struct Sending {
     pub deadline: Time,
     /// How long that still is.
     pub timeout: Duration,
+}
+
+impl Sending {
+    /// What is said of the call besides its arguments, by the names of headers; on one line each.
+    fn headers(&self) -> Vec<(&'static str, String)> {
+        let invocation = self.invocation.to_string();
+        let own = [
+            ("idempotency-key", invocation.clone()),
+            ("onex-invocation-id", invocation),
+            ("onex-attempt", self.attempt.to_string()),
+            ("onex-tool", self.tool.name.to_string()),
+            ("onex-tool-version", self.tool.version.to_string()),
+            ("onex-caller", self.caller.clone()),
+            ("x-correlation-id", self.correlation_id.clone()),
+            ("onex-deadline", self.deadline.to_string()),
+            ("onex-timeout-ms", self.timeout.as_millis().to_string()),
+        ];
+        let trace = self.trace.map(|trace| ("traceparent", trace.to_string()));
+        let one_line = |(name, mut text): (&'static str, String)| {
+            // What stands for the caller or the correlation came from outside.
+            text.retain(|character| !character.is_control());
+            (name, text)
+        };
+        own.into_iter().chain(trace).map(one_line).collect()
+    }
 }
 
 /// Why a call has no result.
@@ -116,6 +143,7 @@ pub struct Outbound {
     rules: Arc<Rules>,
     http: reqwest::Client,
     response_bytes_max: usize,
+    buses: Option<Arc<dyn Buses>>,
     #[cfg(feature = "mcp")]
     mcp: mcp::Services,
 }
@@ -145,9 +173,15 @@ impl Outbound {
             rules,
             http,
             response_bytes_max,
+            buses: None,
             #[cfg(feature = "mcp")]
             mcp,
         })
+    }
+
+    /// Has calls travel over these buses, too.
+    pub fn over(self, buses: Arc<dyn Buses>) -> Self {
+        Outbound { buses: Some(buses), ..self }
     }
 
     /// Calls a tool and waits for its result; `chunk` is given what comes of it on the way, in order.
@@ -157,7 +191,12 @@ impl Outbound {
     /// # Errors
     /// See [`Failure`]. A call that takes longer than its timeout is of kind `Timeout`.
     pub async fn call(&self, sending: Sending, chunk: impl Fn(Value) + Send) -> Result<Value, Failure> {
-        let url = self.read(&sending.endpoint).map_err(|reason| Failure::not_started("EndpointRefused", reason))?;
+        let refused = |reason| Failure::not_started("EndpointRefused", reason);
+        if sending.transport == ToolTransport::Bus {
+            let endpoint = bus::Endpoint::read(&sending.endpoint).map_err(refused)?;
+            return bus::call(self.buses.as_deref(), endpoint, &sending, self.response_bytes_max).await;
+        }
+        let url = self.read(&sending.endpoint).map_err(refused)?;
         match sending.transport {
             ToolTransport::Http => http::call(&self.http, url, &sending, self.response_bytes_max).await,
             #[cfg(feature = "mcp")]
@@ -169,20 +208,24 @@ impl Outbound {
                 Err(Failure::not_started("TransportUnsupported", message))
             }
             ToolTransport::GraphQl | ToolTransport::Bus => {
-                let message = "tools of this transport are not called at an endpoint: offer it by HTTP or MCP";
+                let message = "tools of this transport are not called at an endpoint: offer it by HTTP, MCP or BUS";
                 Err(Failure::not_started("TransportUnsupported", message))
             }
         }
     }
 
-    /// Whether an endpoint may be called as far as its text tells: its scheme, and its address where it names one.
+    /// Whether an endpoint may be called as far as its text tells: its scheme, and its address or bus where it names
+    /// one.
     ///
     /// A name may still turn out to have no address that may be called.
     ///
     /// # Errors
     /// A sentence that says why not, and what to do.
-    pub fn check(&self, endpoint: &str) -> Result<(), String> {
-        self.read(endpoint).map(drop)
+    pub fn check(&self, transport: ToolTransport, endpoint: &str) -> Result<(), String> {
+        match transport {
+            ToolTransport::Bus => bus::Endpoint::read(endpoint)?.check(self.buses.as_deref()),
+            _ => self.read(endpoint).map(drop),
+        }
     }
 
     fn read(&self, endpoint: &str) -> Result<Url, String> {

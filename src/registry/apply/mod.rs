@@ -143,7 +143,7 @@ fn settle(state: &mut State, key: &CollisionKey) {
 
 /// A state made of the things of a snapshot, as it was at that place in the log.
 pub fn restore(sequence: Sequence, time: Time, things: impl IntoIterator<Item = Thing>) -> State {
-    let mut state = State { sequence, time, ..State::default() };
+    let mut state = State { sequence, time, ..State::beginning() };
     for thing in things {
         match thing {
             Thing::Contract(contract, registered, at) => contract::put(&mut state, contract, registered, at),

@@ -97,6 +97,11 @@ pub(super) fn detach(state: &State, id: BusId, name: &SubscriberName) -> Result<
     Ok(Decision { changes, answer: Answer::Subscriber(held.clone()) })
 }
 
+/// A bus that somebody made, with which something is to be done.
 fn known(state: &State, id: BusId) -> Result<&Arc<Bus>, Refusal> {
-    state.buses.get(&id).ok_or(Refusal::BusNotFound { bus: id })
+    match state.buses.get(&id) {
+        Some(bus) if bus.is_of_registry() => Err(Refusal::BusOfRegistry { bus: id }),
+        Some(bus) => Ok(bus),
+        None => Err(Refusal::BusNotFound { bus: id }),
+    }
 }

@@ -1,5 +1,6 @@
 //! Connecting, and the stream: made, or looked at whether it serves.
 
+use super::calls;
 use super::live::{self, Live};
 use super::names::Subjects;
 use super::{Failure, Jetstream, Place, Shared, TIMEOUT, away, refused};
@@ -9,6 +10,7 @@ use async_nats::jetstream::context::{ContextBuilder, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,6 +37,8 @@ pub struct Options {
     pub prefix: String,
     /// What a stream that is made here keeps.
     pub retention: Retention,
+    /// What is said of the registry to those who look for services.
+    pub about: HashMap<String, String>,
     /// On how many servers of a cluster such a stream is kept.
     pub replicas: usize,
 }
@@ -51,6 +55,7 @@ pub async fn open(options: Options, heard: mpsc::Sender<Heard>) -> Result<Jetstr
     let live = Live::new(stream.clone(), subjects.clone(), behind, heard, linked.clone());
     // Before anything can be published here: what is, is heard.
     let begun = live.begin().await?;
+    let found = calls::be_found(&context.client(), options.about.clone()).await?;
     let live = tokio::spawn(live.run(begun)).abort_handle();
     let shared = Shared {
         context,
@@ -63,7 +68,7 @@ pub async fn open(options: Options, heard: mpsc::Sender<Heard>) -> Result<Jetstr
         given: Mutex::default(),
         giving_back: Arc::new(RwLock::new(())),
     };
-    Ok(Jetstream { shared: Arc::new(shared), live })
+    Ok(Jetstream { shared: Arc::new(shared), live, _found: found })
 }
 
 async fn connect(options: &Options, link: watch::Sender<live::Link>) -> Result<Client, Failure> {

@@ -10,8 +10,12 @@
 //! server that is killed may forget what it sent last, and what of it was acknowledged: what comes again then says so
 //! by its number, as far as it was had from here.
 //!
+//! Tools are called by requests over the same connection, and the registry is found among the server's services
+//! (`calls`).
+//!
 //! A server that is away is tried again by the client, with back-off. What is published meanwhile is refused at once.
 
+mod calls;
 mod connect;
 mod live;
 mod member;
@@ -21,7 +25,8 @@ mod read;
 pub use connect::{Options, open};
 
 use super::given::Given;
-use super::{Begin, Carried, Carrier, Facts, Failure, Group, GroupFacts, Outgoing, Place};
+use super::{Begin, Carried, Carrier, Facts, Failure, Group, GroupFacts, Outgoing, Place, Service};
+use crate::model::bus_call::{Answered, Call, Unanswered};
 use crate::model::{SubscriberName, Time};
 use async_nats::connection::State;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
@@ -55,6 +60,8 @@ const TRACEPARENT: &str = "traceparent";
 pub struct Jetstream {
     shared: Arc<Shared>,
     live: AbortHandle,
+    /// The registry among the server's services.
+    _found: calls::Found,
 }
 
 /// What the bus and its members share.
@@ -249,6 +256,14 @@ impl Carrier for Jetstream {
 
     fn facts(&self) -> BoxFuture<'_, Result<Facts, Failure>> {
         Box::pin(self.look())
+    }
+
+    fn call(&self, call: Call) -> BoxFuture<'_, Result<Answered, Unanswered>> {
+        Box::pin(calls::ask(&self.shared, call))
+    }
+
+    fn discover(&self) -> BoxFuture<'_, Result<Vec<Service>, Failure>> {
+        Box::pin(calls::discover(&self.shared))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -31,6 +31,11 @@ impl Subjects {
         format!("{}{topic}", self.prefix)
     }
 
+    /// Whether this is the subject of a topic.
+    pub(super) fn are(&self, subject: &str) -> bool {
+        subject.starts_with(&*self.prefix)
+    }
+
     fn topic(&self, subject: &str) -> Option<TopicName> {
         TopicName::try_new(subject.strip_prefix(&*self.prefix)?).ok()
     }

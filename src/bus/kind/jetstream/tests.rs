@@ -18,6 +18,7 @@ fn options(port: u16, events: u64) -> Options {
         stream: "BUS".to_owned(),
         prefix: "test.bus".to_owned(),
         retention: Retention { events, age: Duration::from_secs(3_600), bytes: 1 << 30 },
+        about: std::collections::HashMap::new(),
         replicas: 1,
     }
 }

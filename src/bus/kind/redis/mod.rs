@@ -12,9 +12,12 @@
 //! `<prefix>:due:<group>`. Every few seconds a member says that it still has what it has; what nobody vouches for goes
 //! to the next who asks.
 //!
+//! Tools are called through lists beside the stream (`calls`).
+//!
 //! Redis 6.2 or later; before 7 it is not known whether anything was taken, and so any place before the oldest counts
 //! as gone. TLS is not built in.
 
+mod calls;
 mod connection;
 mod live;
 mod member;
@@ -23,7 +26,9 @@ mod scripts;
 
 use super::given::Given;
 use super::{Begin, Carried, Carrier, Facts, Failure, Group, GroupFacts, Heard, Outgoing, Place, Retention};
+use crate::model::bus_call::{Answered, Call, Unanswered};
 use crate::model::{SubscriberName, Time};
+use calls::Calls;
 use connection::{Connections, is_code};
 use futures_util::future::BoxFuture;
 use live::Live;
@@ -63,6 +68,7 @@ pub struct Redis {
     /// At which of the server's milliseconds it was last looked for what is too old.
     trimmed_at: AtomicU64,
     live: AbortHandle,
+    calls: Calls,
 }
 
 /// What the bus and its members share.
@@ -136,7 +142,8 @@ pub async fn open(options: Options, heard: mpsc::Sender<Heard>) -> Result<Redis,
     let behind = shared.stand().await?.last.unwrap_or_default();
     let live = Live::new(shared.clone(), behind, heard);
     let live = tokio::spawn(live.run()).abort_handle();
-    Ok(Redis { shared, retention: options.retention, trimmed_at: AtomicU64::new(0), live })
+    let calls = Calls::new(shared.clone());
+    Ok(Redis { shared, retention: options.retention, trimmed_at: AtomicU64::new(0), live, calls })
 }
 
 impl Redis {
@@ -279,6 +286,7 @@ impl Redis {
             return;
         }
         self.live.abort();
+        self.calls.close().await;
         let held = std::mem::take(&mut *self.shared.held.lock().unwrap_or_else(PoisonError::into_inner));
         for held in held.into_iter().filter_map(|held| held.upgrade()) {
             held.give_back(&self.shared).await;
@@ -318,6 +326,10 @@ impl Carrier for Redis {
 
     fn facts(&self) -> BoxFuture<'_, Result<Facts, Failure>> {
         Box::pin(self.look())
+    }
+
+    fn call(&self, call: Call) -> BoxFuture<'_, Result<Answered, Unanswered>> {
+        Box::pin(self.calls.ask(call))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

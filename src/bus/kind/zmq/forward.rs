@@ -1,5 +1,6 @@
 //! The middle of the bus: each event gets its place here, one after the other, and goes to whoever subscribed.
 
+use super::calls::Calls;
 use super::curve::Keys;
 use super::message::{self, Sent};
 use super::ring::Ring;
@@ -112,6 +113,7 @@ pub(super) struct Shared {
     pub(super) malformed: Counter,
     pub(super) dropped: Counter,
     pub(super) refused: Counter,
+    pub(super) calls: Arc<Calls>,
     clock: Clock,
     incoming: mpsc::Sender<Incoming>,
     /// Turns true once.
@@ -140,6 +142,7 @@ impl Shared {
             malformed: Counter::default(),
             dropped: Counter::default(),
             refused: Counter::default(),
+            calls: Arc::default(),
             clock,
             incoming,
             stopping: watch::Sender::new(false),

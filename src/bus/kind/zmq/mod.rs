@@ -6,7 +6,7 @@
 //! | --- | --- | --- | --- |
 //! | `publish` | XSUB | PUB, XPUB | events whose loss can be borne: nobody answers |
 //! | `subscribe` | XPUB | SUB, XSUB | all events of the bus, by the beginnings of their topics |
-//! | `request` | ROUTER | REQ, DEALER | events that have to arrive: each is answered |
+//! | `request` | ROUTER | REQ, DEALER | events that have to arrive: each is answered; calls of tools (`calls`) |
 //!
 //! **An event** is a message of two frames, or three: the topic (ASCII, as `TopicName` has it); the OnexEvent as JSON
 //! in UTF-8; and, where there is one, the W3C traceparent. So it is sent to `publish` and to `request`, and so it comes
@@ -40,6 +40,7 @@
 //! process, and keeps 100,000 events for each slow subscriber; `rzmq` 0.5 has no list of who may connect, and brings
 //! some twenty crates.
 
+mod calls;
 mod connection;
 mod curve;
 mod endpoint;
@@ -54,6 +55,7 @@ pub use curve::Curve;
 pub use forward::Counted;
 
 use super::{Begin, Carried, Carrier, Clock, Endpoints, Facts, Failure, Group, Heard, Outgoing, Place, Retention};
+use crate::model::bus_call::{Answered, Call, Unanswered};
 use crate::model::{SubscriberName, Time};
 use connection::Role;
 use curve::Keys;
@@ -219,6 +221,13 @@ impl Carrier for Zmq {
         Box::pin(async move {
             self.shared.check()?;
             Ok(self.shared.with_ring(Ring::facts))
+        })
+    }
+
+    fn call(&self, call: Call) -> BoxFuture<'_, Result<Answered, Unanswered>> {
+        Box::pin(async move {
+            self.shared.check().map_err(|failure| Unanswered::NotBegun(failure.to_string()))?;
+            self.shared.calls.ask(call).await
         })
     }
 

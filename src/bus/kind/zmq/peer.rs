@@ -1,5 +1,6 @@
 //! What is said with the programs that are connected.
 
+use super::calls;
 use super::connection::{Reader, Role, Writer, meet, named};
 use super::endpoint::{Listening, ReadHalf, WriteHalf};
 use super::forward::{Attached, Outbound, Queue, Shared};
@@ -112,11 +113,17 @@ async fn hear_publisher(mut reader: Reader, mut writer: Writer, shared: &Shared)
 }
 
 async fn answer_requests(mut reader: Reader, mut writer: Writer, shared: &Shared) -> Result<(), Broken> {
+    let (program, mut calling) = shared.calls.attach();
     let mut stopped = pin!(shared.stopped());
     loop {
         let said = tokio::select! {
             biased;
             () = &mut stopped => return writer.end().await,
+            Some(frames) = calling.recv() => {
+                writer.message(&frames).await?;
+                writer.flush().await?;
+                continue;
+            }
             said = reader.next() => said?,
         };
         match said {
@@ -127,6 +134,17 @@ async fn answer_requests(mut reader: Reader, mut writer: Writer, shared: &Shared
             }
             Said::Message(mut message) => {
                 let path = message::take_return_path(&mut message);
+                if calls::are_meant(&message) {
+                    let answer = program.hear(path.clone(), &message).unwrap_or_else(|reason| {
+                        shared.malformed.count("a message on a bus is nothing of calls", &reason);
+                        Some(calls::refused(path, &reason))
+                    });
+                    if let Some(answer) = answer {
+                        writer.message(&answer).await?;
+                        writer.flush().await?;
+                    }
+                    continue;
+                }
                 let outcome = match message::read(&message, shared.event_bytes_max) {
                     Ok(sent) => shared.publish(sent).await,
                     Err(misshapen) => {

@@ -1,6 +1,6 @@
 //! Changes as clients see them: one type for each kind, with the thing that changed as of that change.
 
-pub(super) mod metadata;
+pub(in crate::graphql) mod metadata;
 
 use super::super::error::earlier;
 use super::super::render::{Never, Render};
