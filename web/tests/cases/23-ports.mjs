@@ -68,4 +68,34 @@ export const cases = {
     assert.deepEqual(tab.problems(), []);
     await tab.close();
   },
+
+  'numbers that nobody gets are at their places in the band, with the reason': async ({ start, open }) => {
+    const { registry, base } = await start({ env: { ONEX_PORTS_RESERVED: '22000,24000-24099' } });
+    const lease = JSON.parse(await registry.run('port', 'allocate', '--key', 'short', '--format', 'json'));
+    const { port, id } = Array.isArray(lease) ? lease[0] : lease;
+    const tab = await open(base);
+    const { page } = tab;
+    const said = (number, words) => page.waitForFunction(([at, text]) => {
+      const band = document.querySelector('[role=slider]');
+      return band?.getAttribute('aria-valuenow') === at && band.getAttribute('aria-valuetext')?.includes(text);
+    }, [String(number), words]);
+    await tab.go('/ports?port=24050');
+    await page.getByText(/101\s+reserved/).waitFor();
+    await said(24_050, 'kept out by the configuration');
+    const card = page.getByRole('region', { name: 'Number 24050' });
+    await card.getByText('The configuration keeps it out: nobody gets it.').waitFor();
+    assert.equal(await card.getByRole('button').count(), 0);
+    await page.getByLabel('Number to look at').fill('22001');
+    await said(22_001, 'free');
+
+    // Given back, it is kept from others, until its time is over: that is no change of the registry, and seen all the same.
+    await page.getByLabel('Number to look at').fill(String(port));
+    await said(port, 'leased to');
+    await registry.run('port', 'release', String(id));
+    await said(port, 'kept back because');
+    await page.getByRole('region', { name: `Number ${port}` }).getByText(/It is kept back because .*Who had it last/).waitFor();
+    await said(port, 'free');
+    assert.deepEqual(tab.problems(), []);
+    await tab.close();
+  },
 };

@@ -46,7 +46,7 @@ export class Registry {
   async serve(listen = new URL(this.url).host) {
     this.#output = '';
     const args = ['serve', '--listen', listen, '--data-dir', this.dataDir, '--portserver', 'off', ...(this.#options.args ?? [])];
-    const child = spawn(this.#onex, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(this.#onex, args, { env: { ...process.env, ...this.#options.env }, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#process = child;
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (this.#output += text));
     this.url = await until('the registry', () => {
