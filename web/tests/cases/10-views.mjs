@@ -15,6 +15,8 @@ const views = ({ node }) => [
   { name: 'ports', path: '/ports', heading: 'Ports' },
   { name: 'buses', path: '/buses', heading: 'Buses', shows: 'Published' },
   { name: 'bus', path: '/buses/shop', heading: 'shop', shows: 'orders.placed' },
+  { name: 'bus-topics', path: '/buses/shop?tab=topics', heading: 'shop', shows: 'orders.placed' },
+  { name: 'bus-history', path: '/buses/shop?tab=history', heading: 'shop', shows: 'created' },
   { name: 'history', path: '/history', heading: 'History' },
   { name: 'not-found', path: '/no/such/page', heading: 'No such page' },
 ];

@@ -115,4 +115,87 @@ export const cases = {
     assert.deepEqual(tab.problems(), []);
     await tab.close();
   },
+
+  'what a bus has to do is seen live, and who looks is no subscriber': async (world) => {
+    const tab = await openBus(world, 'watched', '?tab=topics');
+    const { page } = tab;
+    await page.getByText('Nothing was published yet').waitFor();
+    const overview = await world.open(world.base);
+    await overview.go('/');
+    await overview.page.getByRole('row', { name: /watched.*Running/ }).waitFor();
+    for (let number = 1; number <= 3; number += 1) await publish(world.registry, { bus: 'watched', topic: 'ticks', nodeId: world.filled.publisher, metadata: { number } });
+    await page.getByText('3 published').waitFor();
+    await page.getByRole('table', { name: 'Topics' }).getByRole('row', { name: /ticks.*3/ }).waitFor();
+    await page.getByText('0 listen, 0 delivered').waitFor();
+    await overview.page.getByRole('row', { name: /watched.*Running.*3$/s }).waitFor();
+    const { bus } = await world.registry.ask('{ bus(by: {name: "watched"}) { metrics { subscriberCount } } }');
+    assert.equal(bus.metrics.subscriberCount, 0);
+    for (const each of [tab, overview]) {
+      assert.deepEqual(each.problems(), []);
+      await each.close();
+    }
+  },
+
+  'a topic is defined with a schema, and what does not fit is marked': async (world) => {
+    const tab = await openBus(world, 'checked', '?tab=topics');
+    const { page } = tab;
+    await page.getByRole('button', { name: 'Define a topic' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Define a topic' });
+    await dialog.getByLabel('Topic').fill('orders.placed');
+    await dialog.getByLabel('JSON Schema').fill('{"properties": ');
+    await dialog.getByRole('button', { name: 'Define', exact: true }).click();
+    await page.waitForFunction(() => document.querySelector('[role=dialog] textarea')?.getAttribute('aria-invalid') === 'true');
+    await dialog.getByLabel('JSON Schema').fill('');
+    await dialog.getByRole('button', { name: 'Begin with an example' }).click();
+    await dialog.getByLabel('What does not fit').selectOption({ label: 'Is delivered, and marked' });
+    await dialog.getByRole('button', { name: 'Define', exact: true }).click();
+    await dialog.waitFor({ state: 'detached' });
+    await page.getByRole('table', { name: 'Topics' }).getByRole('row', { name: /orders\.placed/ }).click();
+    await page.getByRole('dialog').getByLabel('Schema', { exact: true }).getByText('"total"').first().waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('tab', { name: 'Events', exact: true }).click();
+    const send = (metadata) => publish(world.registry, { bus: 'checked', topic: 'orders.placed', nodeId: world.filled.publisher, metadata });
+    await send({ total: 1 });
+    await send({ total: 'much' });
+    const rows = eventsOf(page, 'checked').getByRole('row', { name: /orders\.placed/ });
+    await rows.nth(1).waitFor();
+    assert.match(await rows.nth(1).innerText(), /"total":1/);
+    await rows.first().click();
+    await page.getByRole('dialog').getByText('It does not fit its topic’s schema').waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('tab', { name: 'History' }).click();
+    await page.getByRole('list', { name: 'Changes of the bus' }).getByText(/Topic orders\.placed defined/).waitFor();
+    assert.deepEqual(tab.problems(), []);
+    await tab.close();
+  },
+
+  'events are filtered by who published them, and by how far they are trusted': async (world) => {
+    const { registry } = world;
+    const tab = await openBus(world, 'sorted_out');
+    const { page } = tab;
+    const [one, other] = await Promise.all(['north_gate', 'south_gate'].map((name) => registry.register({ name, ttlSeconds: 3600 })));
+    for (const node of [one, other, one]) await publish(registry, { bus: 'sorted_out', topic: 'gates', nodeId: node.id, metadata: { gate: node.name } });
+    const rows = eventsOf(page, 'sorted_out').getByRole('row', { name: /gates/ });
+    await rows.nth(2).waitFor();
+    const count = (wanted) => page.waitForFunction((all) => document.querySelector('[role=table][aria-label^="Events of"]')?.getAttribute('aria-rowcount') === all, String(wanted + 1));
+    const nodes = page.getByRole('textbox', { name: 'Nodes' });
+    await nodes.fill('north_gate');
+    await nodes.press('Enter');
+    await count(2);
+    await nodes.fill('north_gate, west_gate');
+    await nodes.press('Enter');
+    await page.getByText('No node is called west_gate.').waitFor();
+    await count(2);
+    await nodes.fill('west_gate');
+    await nodes.press('Enter');
+    await count(0);
+    await nodes.fill('');
+    await nodes.press('Enter');
+    await count(3);
+    await page.getByLabel('Trust', { exact: true }).selectOption('VERIFIED');
+    await count(0);
+    assert.match(page.url(), /trust=VERIFIED/);
+    assert.deepEqual(tab.problems(), []);
+    await tab.close();
+  },
 };

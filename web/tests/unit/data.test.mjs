@@ -7,7 +7,7 @@ const { faultFrom, faultOf } = await load('data/errors.ts');
 const { backoffMs } = await load('data/follow.ts');
 
 test('a request for many things is of few sizes, and filled up with the last id', () => {
-  const { query, variables } = manyRequest(['a', 'b'], (id) => `node(by: {id: ${id}}) { name }`, 'fragment F on Node { id }');
+  const { query, variables } = manyRequest(['a', 'b'], (id) => `node(by: {id: ${id}}) { name }`, { fragment: 'fragment F on Node { id }' });
   assert.equal(Object.keys(variables).length, 10);
   assert.deepEqual(Object.values(variables), ['a', ...Array(9).fill('b')]);
   assert.match(query, /n0: node\(by: \{id: \$i0\}\) \{ name \}/);

@@ -29,7 +29,7 @@ const columns: readonly Column<BusEvent>[] = [
 /** What travels on the bus, as it travels; and a form that publishes. */
 export function BusEvents({ bus }: { bus: BusDetails }) {
   const filter = useEventFilter();
-  const live = useBusEvents({ bus: bus.name, ...filter }, `${bus.name}\n${filter.key}`, bus.status === 'STOPPED');
+  const live = useBusEvents({ bus: bus.name, ...filter }, `${bus.name}\n${filter.key}`, bus.status === 'STOPPED' || filter.waiting);
   const [held, setHeld] = useState<Events | null>(null);
   const [open, setOpen] = useState<BusEvent | null>(null);
   const shown = held ?? live;
@@ -47,7 +47,7 @@ export function BusEvents({ bus }: { bus: BusDetails }) {
             </Button>
           }
         >
-          <EventFilters topics={topics} />
+          <EventFilters topics={topics} unknownNodes={filter.unknownNodes} />
           {live.fault && <ErrorState fault={live.fault} />}
           {live.missed > 0 && <Notice tone="warn">{plural(live.missed, 'event')} came faster than this page took them, and are not shown.</Notice>}
           <Table

@@ -1,9 +1,10 @@
-import { Hash } from 'lucide-react';
+import { FileJson, Hash } from 'lucide-react';
 import { useState } from 'react';
 import { Link } from 'wouter';
 import { NodeLink } from '~/components/Links';
 import { formatCompact, formatRate, plural } from '~/lib/format';
 import { paths } from '~/lib/paths';
+import { Button } from '~/ui/Button';
 import { Card } from '~/ui/Card';
 import { Dialog } from '~/ui/Dialog';
 import { Json } from '~/ui/Json';
@@ -11,6 +12,7 @@ import { EmptyState } from '~/ui/States';
 import { Table, type Column } from '~/ui/Table';
 import { Nothing } from '~/ui/Time';
 import type { BusDetails } from './BusPage';
+import { DefineTopicDialog } from './DefineTopicDialog';
 
 type Topic = BusDetails['topics'][number];
 
@@ -32,9 +34,15 @@ function declared({ publishers, declaredSubscribers }: Topic) {
 
 export function BusTopics({ bus }: { bus: BusDetails }) {
   const [open, setOpen] = useState<string | null>(null);
+  const [defining, setDefining] = useState<Pick<Topic, 'name' | 'schema'> | null>(null);
   const topic = bus.topics.find((each) => each.name === open);
+  const define = (
+    <Button size="small" icon={<FileJson aria-hidden="true" />} onClick={() => setDefining({ name: '', schema: null })}>
+      Define a topic
+    </Button>
+  );
   return (
-    <Card title="Topics" note={`${plural(bus.topics.length, 'topic')} since the bus was started`} flush>
+    <Card title="Topics" note={`${plural(bus.topics.length, 'topic')} since the bus was started`} flush actions={define}>
       <Table
         label="Topics"
         columns={columnsOf(bus.name)}
@@ -48,13 +56,14 @@ export function BusTopics({ bus }: { bus: BusDetails }) {
         }
       />
       <Dialog as="sheet" open={topic !== undefined} onClose={() => setOpen(null)} title={topic?.name ?? ''}>
-        {topic && <TopicDetails topic={topic} />}
+        {topic && <TopicDetails topic={topic} onDefine={() => setDefining(topic)} />}
       </Dialog>
+      {defining && <DefineTopicDialog bus={bus} topic={defining.name} schema={defining.schema} onClose={() => setDefining(null)} />}
     </Card>
   );
 }
 
-function TopicDetails({ topic }: { topic: Topic }) {
+function TopicDetails({ topic, onDefine }: { topic: Topic; onDefine: () => void }) {
   return (
     <div style={{ display: 'grid', gap: 16 }}>
       <People title="Publish by contract" nodes={topic.publishers} />
@@ -63,6 +72,9 @@ function TopicDetails({ topic }: { topic: Topic }) {
         <h3>Schema</h3>
         {topic.schema === null ? <p className="muted">None: whatever is an event fits.</p> : <Json value={topic.schema} label="Schema" />}
       </section>
+      <div>
+        <Button icon={<FileJson aria-hidden="true" />} onClick={onDefine}>{topic.schema === null ? 'Define a schema' : 'Define it anew'}</Button>
+      </div>
     </div>
   );
 }

@@ -199,3 +199,27 @@ export const PublisherNamesDocument = graphql(`
     }
   }
 `);
+
+export const BusChangesDocument = graphql(`
+  query BusChanges($busId: UUID!) {
+    events(filter: { busId: $busId }, last: 100) {
+      nodes {
+        sequence
+        type
+        time
+        actor
+        correlationId
+        nodeId
+        metadata
+      }
+    }
+  }
+`);
+
+export const DefineTopicDocument = graphql(`
+  mutation DefineTopic($input: DefineTopicInput!) {
+    defineTopic(input: $input) {
+      name
+    }
+  }
+`);

@@ -26,7 +26,7 @@ export const nodeSource: RowsSource<NodeRow> = {
     const rows: NodeRow[] = [];
     for (let from = 0; from < ids.length; from += TOGETHER_MAX) {
       const part = ids.slice(from, from + TOGETHER_MAX);
-      const { query, variables } = manyRequest(part, (id) => `node(by: {id: ${id}}) { ...NodeRow }`, FRAGMENT);
+      const { query, variables } = manyRequest(part, (id) => `node(by: {id: ${id}}) { ...NodeRow }`, { fragment: FRAGMENT });
       const { data, error } = await client.query<Record<string, NodeRow | null>>(query, variables).toPromise();
       if (!data) return { answer: null, fault: error ? faultOf(error) : null };
       // The request may have been filled up with the last id.

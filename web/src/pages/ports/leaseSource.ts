@@ -33,7 +33,7 @@ export const leaseSource: RowsSource<Lease> = {
     const rows: Lease[] = [];
     for (let from = 0; from < ids.length; from += TOGETHER) {
       const part = ids.slice(from, from + TOGETHER);
-      const { query, variables } = manyRequest(part, (id) => `port(leaseId: ${id}) { ...Lease }`, FRAGMENT);
+      const { query, variables } = manyRequest(part, (id) => `port(leaseId: ${id}) { ...Lease }`, { fragment: FRAGMENT });
       const { data, error } = await client.query<Record<string, Lease | null>>(query, variables).toPromise();
       if (!data) return { answer: null, fault: error ? faultOf(error) : null };
       // An id may have filled the request up.
