@@ -5,6 +5,7 @@ import { load } from './load.mjs';
 const { found, modelOf, neighbourhood } = await load('pages/graph/model.ts');
 const { components, layoutOf } = await load('pages/graph/layout.ts');
 const { NODE_HEIGHT, NODE_WIDTH } = await load('pages/graph/shape.ts');
+const { crossings, orderLayers } = await load('pages/graph/order.ts');
 const { settle } = await load('pages/graph/placement.ts');
 const camera = await load('pages/graph/camera.ts');
 const { step } = await load('pages/graph/steps.ts');
@@ -104,4 +105,25 @@ test('arrow keys lead along the links, and up and down within a layer', () => {
   assert.equal(step('ArrowDown', model, layout, upper), lower);
   assert.equal(step('ArrowUp', model, layout, upper), null);
   assert.equal(step('x', model, layout, 'a'), null);
+});
+
+test('an order within layers is found in which nothing crosses, where there is one', () => {
+  const edges = [['a1', 'b3'], ['a2', 'b2'], ['a3', 'b1'], ['b1', 'c1'], ['b2', 'c2'], ['b3', 'c3']].map(([v, w]) => ({ v, w }));
+  const labels = new Map(['a1', 'a2', 'a3', 'b1', 'b2', 'b3', 'c1', 'c2', 'c3'].map((id) => [id, { rank: 'abc'.indexOf(id[0]) }]));
+  orderLayers({ nodes: () => [...labels.keys()], node: (id) => labels.get(id), edges: () => edges });
+  for (const layer of ['a', 'b', 'c']) assert.deepEqual([...labels].filter(([id]) => id.startsWith(layer)).map(([, { order }]) => order).sort(), [0, 1, 2]);
+  for (const one of edges) {
+    for (const other of edges) {
+      if (one.v[0] !== other.v[0]) continue;
+      const [from, to] = [labels.get(one.v).order - labels.get(other.v).order, labels.get(one.w).order - labels.get(other.w).order];
+      assert.ok(from * to >= 0, `${one.v}>${one.w} crosses ${other.v}>${other.w}`);
+    }
+  }
+});
+
+test('crossings are counted by pairs of edges', () => {
+  // Two layers of three; every node of the first leads to every one of the second: 9 pairs cross.
+  assert.equal(crossings([[0, 1, 2], [3, 4, 5]], [[], [], [], [0, 1, 2], [0, 1, 2], [0, 1, 2]], [0, 1, 2, 0, 1, 2]), 9);
+  assert.equal(crossings([[0, 1], [2, 3]], [[], [], [1], [0]], [0, 1, 0, 1]), 1);
+  assert.equal(crossings([[0, 1], [2, 3]], [[], [], [0], [1]], [0, 1, 0, 1]), 0);
 });
