@@ -6,6 +6,7 @@ const views = ({ node }) => [
   { name: 'overview', path: '/', heading: 'Overview' },
   { name: 'nodes', path: '/nodes', heading: 'Nodes', shows: 'adder' },
   { name: 'node', path: `/nodes/${node}`, heading: 'shouter', shows: 'Identity' },
+  { name: 'node-places', path: '/nodes/order_desk', heading: 'order_desk', shows: 'orders.paid' },
   { name: 'node-contract', path: '/nodes/biller?tab=contract', heading: 'biller', shows: 'shop.billed.v1' },
   { name: 'node-calls', path: `/nodes/${node}?tab=calls`, heading: 'shouter', shows: 'Succeeded' },
   { name: 'node-history', path: `/nodes/${node}?tab=history`, heading: 'shouter', shows: 'registered' },

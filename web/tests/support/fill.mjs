@@ -12,6 +12,8 @@ export async function fill(registry, corpus) {
     description: 'Takes orders in and announces them.',
     tags: ['orders', 'front'],
     ttlSeconds: 3600,
+    outboundPorts: [{ name: 'announcements', protocol: 'JETSTREAM', topic: 'orders.paid', bus: 'shop' }],
+    inboundPorts: [{ name: 'http', protocol: 'HTTP', port: 8080 }],
   });
   // A name that nobody registered, and two nodes that feed each other, so that there is something to mark.
   for (const [name, reads, publishes, dependency] of [['biller', 'shop.paid.v1', 'shop.billed.v1', 'ledger'], ['dunner', 'shop.billed.v1', 'shop.paid.v1', 'biller']]) {

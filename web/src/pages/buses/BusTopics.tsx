@@ -23,7 +23,7 @@ const columnsOf = (bus: string): readonly Column<Topic>[] => [
   { key: 'unfit', title: 'Unfit', width: '60px', align: 'end', hideBelow: 2, cell: (topic) => formatCompact(topic.metrics?.invalid ?? 0), sortBy: (topic) => topic.metrics?.invalid ?? 0 },
   { key: 'lost', title: 'Lost', width: '60px', align: 'end', hideBelow: 2, cell: (topic) => formatCompact(topic.metrics?.dropped ?? 0), sortBy: (topic) => topic.metrics?.dropped ?? 0 },
   { key: 'listen', title: 'Listen', width: '60px', align: 'end', hideBelow: 2, cell: (topic) => topic.subscribers.length, sortBy: (topic) => topic.subscribers.length },
-  { key: 'schema', title: 'Schema', width: '80px', hideBelow: 2, cell: (topic) => (topic.schema === null ? <Nothing /> : 'yes') },
+  { key: 'schema', title: 'Schema', width: '80px', hideBelow: 2, cell: (topic) => (topic.schema === null ? <Nothing /> : topic.schemaNode ? 'contract' : 'defined') },
   { key: 'declared', title: 'By contract', width: 'minmax(110px, 1fr)', hideBelow: 1, cell: (topic) => declared(topic) },
 ];
 
@@ -70,7 +70,8 @@ function TopicDetails({ topic, onDefine }: { topic: Topic; onDefine: () => void 
       <People title="Read by contract" nodes={topic.declaredSubscribers} />
       <section>
         <h3>Schema</h3>
-        {topic.schema === null ? <p className="muted">None: whatever is an event fits.</p> : <Json value={topic.schema} label="Schema" />}
+        {topic.schema === null ? <p className="muted">None: whatever is an event fits.</p> : topic.schemaNode ? <p className="prose">From the contract of <NodeLink {...topic.schemaNode} />.</p> : null}
+        {topic.schema !== null && <Json value={topic.schema} label="Schema" />}
       </section>
       <div>
         <Button icon={<FileJson aria-hidden="true" />} onClick={onDefine}>{topic.schema === null ? 'Define a schema' : 'Define it anew'}</Button>

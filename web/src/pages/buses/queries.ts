@@ -41,6 +41,7 @@ export const BusDocument = graphql(`
       metadata
       schemaMode
       trustedOnly
+      contractSchemas
       createdAt
       startedAt
       portLeases {
@@ -76,6 +77,10 @@ export const BusDocument = graphql(`
       topics {
         name
         schema
+        schemaNode {
+          id
+          name
+        }
         publishers {
           id
           name
