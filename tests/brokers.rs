@@ -2,6 +2,7 @@
 //! nothing of the registry but the documented JSON.
 
 use crate::support::broker::Broker;
+use crate::support::certificates::Certificates;
 use crate::support::program::Program;
 use crate::support::server::Server;
 use crate::support::{PATIENCE, eventually, python};
@@ -130,6 +131,71 @@ async fn killed_in_mid_flow(server: &Server, broker: &mut Broker) {
     while take(&mut events).await < answered.len() {}
     let lost: Vec<_> = answered.iter().filter(|number| !found.contains_key(number)).collect();
     assert_eq!(lost, Vec::<&u64>::new(), "what was answered is lost");
+}
+
+/// What is published while the broker is away waits for it.
+async fn waited_for(server: &Server, broker: &mut Broker, url: &str, kind: &str) {
+    let input = json!({"name": "patient", "kind": kind, "endpointUri": url, "queuesWhileAway": true});
+    server.query(CREATE, json!({ "i": input })).await;
+    broker.kill();
+    eventually("it is DEGRADED", async || {
+        let bus = server.query("{ bus(by: {name: \"patient\"}) { status } }", Value::Null).await["bus"].take();
+        (bus["status"] == "DEGRADED").then_some(())
+    })
+    .await;
+    let publish = async |number: u64| {
+        let input = json!({"i": {"bus": "patient", "topic": "t", "event": event(number)}});
+        server.query(PUBLISH, input).await["publish"]["sequence"].as_u64().unwrap()
+    };
+    let (first, second, ()) = tokio::join!(publish(1), publish(2), broker.start_again());
+    assert_ne!(first, second);
+}
+
+#[tokio::test]
+async fn what_is_published_while_a_broker_is_away_waits_where_its_bus_has_it_so() {
+    let server = Server::start();
+    if let Some(mut broker) = Broker::nats().await {
+        let url = format!("nats://127.0.0.1:{}", broker.port);
+        waited_for(&server, &mut broker, &url, "JETSTREAM").await;
+    }
+    let server = Server::start();
+    if let Some(mut broker) = Broker::redis().await {
+        let url = format!("redis://127.0.0.1:{}/0", broker.port);
+        waited_for(&server, &mut broker, &url, "REDIS").await;
+    }
+}
+
+#[tokio::test]
+async fn a_jetstream_bus_is_reached_over_tls_by_a_user_whose_password_nobody_is_shown() {
+    let certificates = Certificates::new();
+    certificates.authority("other");
+    let tls = ["--tls", "--tlscert", &certificates.text("server.pem"), "--tlskey", &certificates.text("server.key")];
+    let user = ["--user", "registry", "--pass", "hush"];
+    let Some(broker) = Broker::nats_with(tls.into_iter().chain(user).map(str::to_owned).collect()).await else {
+        return;
+    };
+    let server = Server::start();
+    let input = |password: &str, ca: &str| {
+        let url = format!("tls://registry:{password}@127.0.0.1:{}", broker.port);
+        let metadata = json!({"tlsCa": certificates.text(ca)});
+        json!({"i": {"name": "sealed", "kind": "JETSTREAM", "endpointUri": url, "metadata": metadata}})
+    };
+    let (_, foreign) = server.refused(CREATE, input("hush", "other.pem")).await;
+    let (_, stranger) = server.refused(CREATE, input("guess", "ca.pem")).await;
+    assert!(!foreign.contains("hush") && !stranger.contains("guess"), "{foreign} {stranger}");
+    let made = server.query(CREATE, input("hush", "ca.pem")).await;
+    assert_eq!(made["createBus"]["status"], "RUNNING", "{made}");
+    let mut events = server.client().subscribe::<Value>(EVENTS, json!({"bus": "sealed"})).await.unwrap().boxed();
+    eventually("it listens", async || {
+        let asked = "{ bus(by: {name: \"sealed\"}) { endpointUri metrics { subscriberCount } } }";
+        let bus = server.query(asked, Value::Null).await["bus"].take();
+        assert!(!bus.to_string().contains("hush"), "{bus}");
+        (bus["metrics"]["subscriberCount"] != 0).then_some(())
+    })
+    .await;
+    let published = json!({"i": {"bus": "sealed", "topic": "t", "event": event(7)}});
+    server.query(PUBLISH, published).await;
+    assert_eq!(next(&mut events).await["event"]["metadata"]["number"], 7);
 }
 
 #[tokio::test]

@@ -87,6 +87,10 @@ async fn the_past_can_be_had_by_count_by_place_and_by_instant() {
     assert_eq!(next(&mut more).await["event"]["correlationId"], "a");
     let mut behind = listen(&server, json!({"replay": {"sinceSequence": 3}})).await;
     assert_eq!(next(&mut behind).await["sequence"], 4);
+    let monitor =
+        ["event-monitor", "--bus", "registry", "--type", "NODE_REGISTERED", "--replay", "last:1", "--count", "1"];
+    let shown = server.stdout_of(&monitor);
+    assert!(shown.contains("NODE_REGISTERED") && shown.contains("name=c"), "{shown}");
     let times =
         server.query("{ events(filter: {types: [NODE_REGISTERED]}) { nodes { time sequence } } }", Value::Null).await;
     let second = &times["events"]["nodes"][1];

@@ -1,60 +1,13 @@
 //! TLS: certificates, their reload, and those of clients. They are made with openssl, as an operator would.
 
+use crate::support::certificates::Certificates;
 use crate::support::server::{Server, onex};
 use crate::support::{Killed, eventually};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use tempfile::TempDir;
-
-/// An authority and what it has signed, as files.
-struct Certificates {
-    directory: TempDir,
-}
 
 impl Certificates {
-    fn new() -> Self {
-        let certificates = Certificates { directory: tempfile::tempdir().unwrap() };
-        certificates.authority("ca");
-        certificates.sign("ca", "server", "/CN=localhost");
-        certificates
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn text(&self, name: &str) -> String {
-        self.path(name).display().to_string()
-    }
-
-    fn openssl(&self, arguments: &[&str]) {
-        let output = Command::new("openssl").args(arguments).current_dir(self.directory.path()).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn authority(&self, name: &str) {
-        let (key, certificate) = (format!("{name}.key"), format!("{name}.pem"));
-        let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", &key];
-        let about = ["-x509", "-days", "2", "-subj", "/CN=Test authority", "-out", &certificate];
-        self.openssl(&[&["req"][..], &curve, &about].concat());
-    }
-
-    /// A certificate of `subject` in NAME.pem with its key in NAME.key.
-    fn sign(&self, authority: &str, name: &str, subject: &str) {
-        self.sign_for(authority, name, subject, "DNS:localhost,IP:127.0.0.1");
-    }
-
-    fn sign_for(&self, authority: &str, name: &str, subject: &str, alternative_names: &str) {
-        let (key, certificate) = (format!("{name}.key"), format!("{name}.pem"));
-        let names = format!("subjectAltName={alternative_names}");
-        let (by, with) = (format!("{authority}.pem"), format!("{authority}.key"));
-        let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", &key];
-        let about = ["-x509", "-days", "1", "-subj", subject, "-addext", &names];
-        let kind = ["-addext", "basicConstraints=critical,CA:FALSE", "-CA", &by, "-CAkey", &with, "-out", &certificate];
-        self.openssl(&[&["req"][..], &curve, &about, &kind].concat());
-    }
-
     /// A server with the certificate of that name.
     fn server(&self, name: &str, client_ca: Option<&str>) -> Server {
         self.server_with(name, client_ca, &[])

@@ -1,5 +1,6 @@
 //! The pages: what browsers are shown, and how.
 
+use crate::support::broker;
 use crate::support::server::Server;
 use crate::support::socket::Socket;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
@@ -207,7 +208,7 @@ async fn a_page_asks_the_registry_that_it_came_from() {
 #[tokio::test]
 async fn pages_that_were_built_in_have_all_that_they_name() {
     if !App::has_pages() {
-        eprintln!("PASSED OVER: there is no dashboard in this program: it needs the folder web and npm");
+        broker::passed_over("there is no dashboard in this program: it needs the folder web and npm");
         return;
     }
     let server = Server::start();

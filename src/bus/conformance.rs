@@ -1,6 +1,7 @@
 //! What every kind of bus keeps: one suite, run over each, on its real carrier. A kind says itself which cases it
 //! cannot carry (`CANNOT_CARRY`).
 
+use super::kind::broker::passed_over;
 use super::kind::{Begin, Carried, Carrier, Delivery, Failure, Group, Heard, Outgoing, Place};
 use super::kind::{jetstream, local, redis};
 #[cfg(feature = "zmq")]
@@ -67,8 +68,9 @@ macro_rules! conformance {
         mod $kind {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
-                use super::super::{$case, $kind};
+                use super::super::{$case, $kind, passed_over};
                 if $kind::CANNOT_CARRY.contains(&stringify!($case)) {
+                    passed_over(concat!(stringify!($kind), " cannot carry ", stringify!($case)));
                     return;
                 }
                 // Without the program that carries it there is nothing to see.

@@ -20,7 +20,7 @@ use super::value::{NOTHING, given, text};
 const FIELDS: &str = "id name kind status reason endpointUri purpose schemaMode trustedOnly contractSchemas createdAt startedAt \
     metrics { published delivered dropped invalid retried bytes subscriberCount messagesPerSecond p50LatencyMs \
     p99LatencyMs } \
-    endpoints { publish subscribe request } policy { queueCapacity overflow historyEvents historySeconds maxDeliveries retryBackoffMs }";
+    endpoints { publish subscribe request } policy { queueCapacity overflow historyEvents historySeconds maxDeliveries retryBackoffMs queuesWhileAway }";
 
 /// What to do with buses.
 #[derive(Debug, clap::Args)]
@@ -88,6 +88,9 @@ struct Create {
     /// How many milliseconds pass before the second time; 1000 without it.
     #[arg(long, value_name = "N")]
     retry_backoff_ms: Option<u32>,
+    /// Have what is published while the broker is away wait for it, instead of refusing it.
+    #[arg(long)]
+    queue_while_away: bool,
     /// What there is to say besides, as a JSON object; of JETSTREAM, credentials and tlsCa name files.
     #[arg(long, value_name = "JSON", value_parser = object)]
     metadata: Option<Value>,
@@ -229,6 +232,7 @@ async fn create(args: Create) -> Result<ExitCode, Error> {
         "historySeconds": args.history_seconds,
         "maxDeliveries": args.max_deliveries,
         "retryBackoffMs": args.retry_backoff_ms,
+        "queuesWhileAway": args.queue_while_away.then_some(true),
         "metadata": args.metadata,
         "start": args.stopped.then_some(false),
     }));

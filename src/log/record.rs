@@ -385,6 +385,7 @@ twin_structs! {
     StoredBusPolicy of BusPolicy {
         queue_capacity: u32, overflow: StoredOverflow, history_events: u32, history_seconds: u32, max_deliveries: u32,
         retry_backoff_ms: u32;
+        queues_while_away: bool
     }
     StoredBusTerms of BusTerms {
         name: String, kind: StoredBusKind, metadata: Value, schema_mode: StoredSchemaMode, policy: StoredBusPolicy;

@@ -72,6 +72,8 @@ pub struct BusPolicy {
     pub max_deliveries: u32,
     /// How many milliseconds pass before the second delivery; before each further one twice as many.
     pub retry_backoff_ms: u32,
+    /// Whether what is published waits for a carrier that is away, instead of being refused.
+    pub queues_while_away: bool,
 }
 
 impl BusPolicy {
@@ -94,6 +96,7 @@ impl Default for BusPolicy {
             history_seconds: 600,
             max_deliveries: 5,
             retry_backoff_ms: 1_000,
+            queues_while_away: false,
         }
     }
 }

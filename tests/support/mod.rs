@@ -3,6 +3,7 @@
 /// Real brokers, by the code that the unit tests start theirs with.
 #[path = "../../src/bus/kind/broker.rs"]
 pub mod broker;
+pub mod certificates;
 pub mod door;
 pub mod program;
 pub mod provider;
@@ -23,7 +24,7 @@ pub fn corpus(name: &str) -> Option<PathBuf> {
     if path.is_dir() {
         return path.canonicalize().ok();
     }
-    eprintln!("PASSED OVER: {} is not there", path.display());
+    broker::passed_over(format_args!("{} is not there", path.display()));
     None
 }
 
@@ -35,7 +36,7 @@ pub fn python(package: &str) -> Option<PathBuf> {
     if looked.is_ok_and(|status| status.success()) {
         return Some(path);
     }
-    eprintln!("PASSED OVER: {} with {package} is not there: tests/run makes it", path.display());
+    broker::passed_over(format_args!("{} with {package} is not there: tests/run makes it", path.display()));
     None
 }
 
@@ -46,7 +47,7 @@ pub fn node_modules() -> Option<PathBuf> {
     if path.join(".package-lock.json").exists() {
         return Some(path);
     }
-    eprintln!("PASSED OVER: {} is not there: tests/run makes it", path.display());
+    broker::passed_over(format_args!("{} is not there: tests/run makes it", path.display()));
     None
 }
 

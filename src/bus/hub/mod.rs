@@ -15,6 +15,7 @@ mod listening;
 mod of_registry;
 mod past;
 mod running;
+mod waiting;
 
 pub use announcing::Announced;
 pub use carriers::check;
@@ -404,7 +405,7 @@ impl Hub {
             .map_err(|_| Error::HeldUp { name: running.name.to_string() })?;
         let routed = running.await_routing(event.id);
         let outgoing = Outgoing { topic: topic.clone(), text, id: event.id.0, traceparent };
-        let place = running.carrier.publish(outgoing).await.map_err(|failure| running.unreachable(&failure))?;
+        let place = running.carry(outgoing).await.map_err(|failure| running.unreachable(&failure))?;
         let matched = timeout(ROUTED_WAIT, routed).await.ok().and_then(Result::ok);
         Ok(Published { place, matched })
     }

@@ -4,10 +4,10 @@ use super::carriers::Opened;
 use super::contracts::FromContracts;
 use super::defaults::Defaults;
 use super::durable::Seats;
-use super::{Error, Hub, announcing, past};
+use super::{Error, Hub, announcing, past, waiting};
 use crate::bus::durable;
 use crate::bus::filter::Filter;
-use crate::bus::kind::{Carrier, Endpoints, Facts, Failure, Heard, Place};
+use crate::bus::kind::{Carrier, Endpoints, Facts, Failure, Heard, Outgoing, Place};
 use crate::bus::notice::Notice;
 use crate::bus::router::{Fate, Router};
 use crate::bus::{Arrived, Measured, NoticeKind};
@@ -25,13 +25,15 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, yield_now};
 use tokio::time::{sleep, timeout};
 
 /// How long a bus that stops waits until everybody has taken what waits for it.
 const DRAINED_WAIT: Duration = Duration::from_secs(2);
 /// How often it is looked whether they have.
 const DRAINED_LOOK: Duration = Duration::from_millis(10);
+/// How many events are taken in before those who listen are woken.
+const HEARD_AT_ONCE: usize = 64;
 /// The longest that nothing is looked at: a clock that jumps must not keep notices back.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -68,6 +70,8 @@ pub(super) struct Running {
     ended: watch::Sender<bool>,
     /// What the carrier last told of itself.
     facts: Mutex<Facts>,
+    /// What waits for a carrier that is away.
+    waiting: waiting::Line,
     /// What was found in contracts, where the bus goes by them. Held while the router is told.
     contracts: Option<Mutex<FromContracts>>,
     pub(super) defaults: Arc<Defaults>,
@@ -125,6 +129,7 @@ impl Running {
             seats: Mutex::default(),
             ended: watch::Sender::new(false),
             facts: Mutex::new(facts),
+            waiting: waiting::Line::default(),
             contracts: contracts.map(Mutex::new),
             defaults: hub.defaults.clone(),
         }))
@@ -191,9 +196,21 @@ impl Running {
         }
     }
 
-    fn wake<'a>(&self, ids: impl Iterator<Item = &'a SubscriberId>) {
-        let wakers = held(&self.wakers);
-        ids.filter_map(|id| wakers.get(id)).for_each(|waker| waker.notify_one());
+    /// Wakes those who have something to take. The first is let go ahead: what it has written of an event, all find
+    /// there who ask the same, and need not be woken for it a second time.
+    async fn wake(&self, ids: &mut Vec<SubscriberId>) {
+        let notify = |ids: &[SubscriberId]| {
+            let wakers = held(&self.wakers);
+            ids.iter().filter_map(|id| wakers.get(id)).for_each(|waker| waker.notify_one());
+        };
+        if let [first, others @ ..] = &ids[..] {
+            notify(&[*first]);
+            if !others.is_empty() {
+                yield_now().await;
+                notify(others);
+            }
+        }
+        ids.clear();
     }
 
     pub(super) fn release(&self) {
@@ -216,6 +233,18 @@ impl Running {
         }
     }
 
+    /// Has a text carried; where the carrier is away, and the bus has it so, once it is back.
+    pub(super) async fn carry(&self, outgoing: Outgoing) -> Result<Place, Failure> {
+        if !self.policy.queues_while_away {
+            return self.carrier.publish(outgoing).await;
+        }
+        let mut ended = self.ended();
+        tokio::select! {
+            carried = self.waiting.carry(&*self.carrier, outgoing, self.policy.queue_capacity) => carried,
+            _ = ended.wait_for(|ended| *ended) => Err(Failure::Away("the bus is closed".to_owned())),
+        }
+    }
+
     /// Hears for how many subscribers the event of this id was, once it has come back.
     pub(super) fn await_routing(&self, id: OnexEventId) -> oneshot::Receiver<usize> {
         let (tell, told) = oneshot::channel();
@@ -234,8 +263,8 @@ impl Running {
                 let due = running.router().due();
                 let wait = due.map(|due| Duration::from_micros(due.micros_since(running.clock.now())));
                 tokio::select! {
-                    heard = heard.recv() => match heard {
-                        Some(heard) => running.hear(heard).await,
+                    first = heard.recv() => match first {
+                        Some(first) => running.hear_all(first, &mut heard).await,
                         None => return,
                     },
                     () = running.noted.notified() => {}
@@ -247,14 +276,25 @@ impl Running {
         *held(&self.task) = Some(task.abort_handle());
     }
 
-    async fn hear(self: &Arc<Self>, heard: Heard) {
+    /// Takes in what was heard, and what else is there by now: then those who listen find it all at once.
+    async fn hear_all(self: &Arc<Self>, first: Heard, rest: &mut mpsc::Receiver<Heard>) {
+        let mut woken = Vec::new();
+        self.hear(first, &mut woken).await;
+        for _ in 1..HEARD_AT_ONCE {
+            let Ok(next) = rest.try_recv() else { break };
+            self.hear(next, &mut woken).await;
+        }
+        self.wake(&mut woken).await;
+    }
+
+    async fn hear(self: &Arc<Self>, heard: Heard, woken: &mut Vec<SubscriberId>) {
         match heard {
             Heard::Event(carried) => {
                 self.keep_up();
                 let state = self.views.current();
                 let trust_of = |node: NodeId| state.node(node).map_or(TrustState::default(), |node| node.trust.state());
                 let routed = self.router().publish(self.clock.now(), &carried, trust_of);
-                self.wake(routed.wake.iter().chain(&routed.detached));
+                woken.extend(routed.wake.iter().chain(&routed.detached));
                 if let Fate::Routed(arrived) = &routed.fate
                     && let Some(tell) = held(&self.routed).remove(&arrived.event.id)
                 {
@@ -265,6 +305,7 @@ impl Running {
                     self.announcements.look(self, arrived).await;
                 }
                 if routed.must_wait {
+                    self.wake(woken).await;
                     // What is carried waits as well: a queue that nobody may lose from has its bound only so.
                     let mut unblocked = pin!(self.unblocked(&carried.topic));
                     while timeout(LOOK_EVERY, unblocked.as_mut()).await.is_err() {
@@ -272,8 +313,14 @@ impl Running {
                     }
                 }
             }
-            Heard::Away { reason } => self.turn(BusStatus::Degraded, Some(reason)).await,
-            Heard::Back => self.turn(BusStatus::Running, None).await,
+            Heard::Away { reason } => {
+                self.wake(woken).await;
+                self.turn(BusStatus::Degraded, Some(reason)).await;
+            }
+            Heard::Back => {
+                self.wake(woken).await;
+                self.turn(BusStatus::Running, None).await;
+            }
         }
     }
 

@@ -1,13 +1,16 @@
 //! Real brokers for tests: a process on a picked loopback port, in a folder that goes with it.
 
+use std::fmt::Display;
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
 /// What is said to a program so that it listens at a port and keeps what it has in a folder.
-type Arguments = fn(folder: &Path, port: u16) -> Vec<String>;
+type Arguments = Arc<dyn Fn(&Path, u16) -> Vec<String> + Send + Sync>;
 
 /// A broker that can be killed and started again, and dies with its test.
 pub struct Broker {
@@ -22,24 +25,30 @@ pub struct Broker {
 impl Broker {
     /// A NATS server with JetStream; `None`, said on stderr, where there is none.
     pub async fn nats() -> Option<Self> {
+        Broker::nats_with(Vec::new()).await
+    }
+
+    /// The same, with more arguments.
+    pub async fn nats_with(more: Vec<String>) -> Option<Self> {
         let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/python/bin/nats-server");
         let program = if beside.exists() { beside } else { PathBuf::from("nats-server") };
-        Broker::start(program, |folder, port| {
+        let arguments = move |folder: &Path, port: u16| {
             let (folder, port) = (folder.display().to_string(), port.to_string());
-            ["-js", "-sd", &folder, "-a", "127.0.0.1", "-p", &port].map(str::to_owned).into()
-        })
-        .await
+            let place = ["-js", "-sd", &folder, "-a", "127.0.0.1", "-p", &port].map(str::to_owned);
+            place.into_iter().chain(more.clone()).collect()
+        };
+        Broker::start(program, Arc::new(arguments)).await
     }
 
     /// A Redis server that writes down what it has before it answers; `None`, said on stderr, where there is none.
     pub async fn redis() -> Option<Self> {
-        Broker::start(PathBuf::from("redis-server"), |folder, port| {
+        let arguments = |folder: &Path, port: u16| {
             let (folder, port) = (folder.display().to_string(), port.to_string());
             let place = ["--port", &port, "--bind", "127.0.0.1", "--dir", &folder];
             let durable = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""];
             place.into_iter().chain(durable).map(str::to_owned).collect()
-        })
-        .await
+        };
+        Broker::start(PathBuf::from("redis-server"), Arc::new(arguments)).await
     }
 
     async fn start(program: PathBuf, arguments: Arguments) -> Option<Self> {
@@ -51,11 +60,11 @@ impl Broker {
             let child = match spawn(&program, arguments(folder.path(), port)) {
                 Ok(child) => child,
                 Err(error) => {
-                    passed_over(&program, &error);
+                    passed_over(format_args!("{}: {error}", program.display()));
                     return None;
                 }
             };
-            let mut broker = Broker { folder, program: program.clone(), arguments, child, port };
+            let mut broker = Broker { folder, program: program.clone(), arguments: arguments.clone(), child, port };
             if broker.listens().await {
                 return Some(broker);
             }
@@ -93,9 +102,10 @@ impl Drop for Broker {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a test that saw nothing says so")]
-fn passed_over(program: &Path, error: &std::io::Error) {
-    eprintln!("PASSED OVER: {}: {error}", program.display());
+/// Says on stderr, past what hides the output of tests that pass, that there was nothing to test, and why.
+pub fn passed_over(why: impl Display) {
+    // Where even that cannot be said, nobody looks.
+    let _ = writeln!(std::io::stderr(), "PASSED OVER: {why}");
 }
 
 fn spawn(program: &Path, arguments: Vec<String>) -> std::io::Result<Child> {

@@ -72,7 +72,6 @@ pub struct Scenario {
 pub(super) struct BusPart {
     pub terms: Arc<BusTerms>,
     pub topics: Vec<(TopicName, TopicTerms)>,
-    pub while_away: WhileAway,
     pub away: Vec<(Time, Time)>,
     pub duplicate_every: Option<u64>,
 }
@@ -309,6 +308,7 @@ fn bus_of(bus: &BusFile, path: &str) -> Result<BusPart, Invalid> {
     ];
     said.into_iter().for_each(|(field, said)| *field = said.unwrap_or(*field));
     policy.overflow = bus.overflow.map_or(policy.overflow, Overflow::from);
+    policy.queues_while_away = bus.while_away == WhileAway::Queue;
     let terms = BusTerms {
         name: BusName::try_new(&bus.name).map_err(|error| invalid(path, error))?,
         kind: BusKind::Local,
@@ -324,8 +324,7 @@ fn bus_of(bus: &BusFile, path: &str) -> Result<BusPart, Invalid> {
     for (number, topic) in bus.topics.iter().enumerate() {
         topics.push(topic_of(topic, &terms, &format!("{path}.topics[{number}] ({})", topic.name))?);
     }
-    let (terms, while_away) = (Arc::new(terms), bus.while_away);
-    Ok(BusPart { terms, topics, while_away, away: Vec::new(), duplicate_every: None })
+    Ok(BusPart { terms: Arc::new(terms), topics, away: Vec::new(), duplicate_every: None })
 }
 
 fn topic_of(topic: &TopicFile, bus: &BusTerms, path: &str) -> Result<(TopicName, TopicTerms), Invalid> {

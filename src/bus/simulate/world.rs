@@ -2,7 +2,6 @@
 //!
 //! The carrier is a counter: what is published is carried at once, and comes back in order, as every kind promises.
 
-use super::file::WhileAway;
 use super::listener::Listener;
 use super::outcome::{BusOutcome, NoticeOutcome, Outcome, PublisherOutcome, SubscriberOutcome};
 use super::scenario::{BusPart, PublisherPart, Scenario, Wrong};
@@ -182,7 +181,7 @@ impl<'a> World<'a> {
         }
         self.publishers[number].begun += 1;
         let text = self.text_of(part, self.publishers[number].begun);
-        let is_refused = (is_away && self.buses[bus].part.while_away == WhileAway::Refuse)
+        let is_refused = (is_away && !self.buses[bus].part.terms.policy.queues_while_away)
             || (!part.natively
                 && matches!(self.buses[bus].router.check(self.now, &part.topic, &text), Verdict::Refused(_)));
         if is_refused {

@@ -99,6 +99,8 @@ pub struct BusPolicy {
     max_deliveries: u32,
     /// How many milliseconds pass before the second delivery; before each further one twice as many.
     retry_backoff_ms: u32,
+    /// Whether what is published while the broker is away waits for it, up to 30 seconds, instead of being refused.
+    queues_while_away: bool,
 }
 
 /// Where programs connect to a bus that listens itself.
@@ -242,6 +244,7 @@ impl Bus {
             history_seconds: policy.history_seconds,
             max_deliveries: policy.max_deliveries,
             retry_backoff_ms: policy.retry_backoff_ms,
+            queues_while_away: policy.queues_while_away,
         }
     }
 }
@@ -339,6 +342,9 @@ pub struct CreateBusInput {
     max_deliveries: Option<u32>,
     /// How many milliseconds pass before the second delivery: 1 to 3,600,000, 1,000 when absent.
     retry_backoff_ms: Option<u32>,
+    /// Whether what is published while the broker is away waits for it, up to 30 seconds and up to queueCapacity events,
+    /// instead of being refused; false when absent.
+    queues_while_away: Option<bool>,
     /// Whether it is started at once; true when absent.
     pub(in crate::graphql) start: Option<bool>,
     /// What the caller calls the whole undertaking; travels with the change.
@@ -386,6 +392,7 @@ impl CreateBusInput {
                 1,
                 Policy::RETRY_BACKOFF_MS_MAX,
             )?,
+            queues_while_away: self.queues_while_away.unwrap_or(false),
         };
         Ok(BusTerms {
             name: BusName::try_new(&self.name).map_err(|error| invalid("name", error))?,

@@ -251,7 +251,7 @@ mod tests {
             arguments: Bytes::from_static(b"{}"),
             headers: vec![("onex-attempt", "1".to_owned())],
             timeout: Duration::from_secs(60),
-            answer_bytes_max: 10,
+            answer_bytes_max: 20,
         }
     }
 
@@ -288,7 +288,7 @@ mod tests {
         drop(given_up);
         assert_eq!(texts(ones.try_recv().ok())[..2], [">call", "1"]);
         assert_eq!(texts(ones.try_recv().ok()), [">stop", "1"]);
-        for (frames, is_cut) in [(&[">result", "2", "\"0123456789\""][..], false), (&[">result", "2"], true)] {
+        for (frames, is_cut) in [(&[">result", "2", "\"0123456789012345678\""][..], false), (&[">result", "2"], true)] {
             let mut large = Box::pin(calls.ask(call("2")));
             assert!(large.as_mut().now_or_never().is_none());
             one.hear(Vec::new(), &Message { is_cut, ..said(frames) }).unwrap();

@@ -1,6 +1,7 @@
 use super::frame::{Frames, Message, Messages, Said, put_header};
 use super::*;
 use crate::bus::conformance::{Open, Site, name, outgoing, publish, topic};
+use crate::bus::kind::broker::passed_over;
 use bytes::{Bytes, BytesMut};
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -387,17 +388,12 @@ fn python(arguments: &[&str]) -> Option<tokio::process::Child> {
     let program = root.join("target/python/bin/python");
     let has_it = std::process::Command::new(&program).args(["-c", "import zmq"]).stderr(Stdio::null()).status();
     if !has_it.is_ok_and(|status| status.success()) {
-        passed_over();
+        passed_over("there is no pyzmq in target/python");
         return None;
     }
     let mut command = Command::new(program);
     command.arg(root.join("tests/python/bus_zmq.py")).args(arguments).kill_on_drop(true);
     Some(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
-}
-
-#[expect(clippy::print_stderr, reason = "a test that saw nothing says so")]
-fn passed_over() {
-    eprintln!("PASSED OVER: there is no pyzmq in target/python");
 }
 
 async fn finished(child: tokio::process::Child) -> Vec<serde_json::Value> {
