@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { until } from './registry.mjs';
 
+export const LONG_NAME = `a_node_${'whose_name_goes_on_'.repeat(8)}and_on`;
+
 /** Fills a registry with what the views show: contracts, live nodes with tools, calls, port leases, buses with events. */
 export async function fill(registry, corpus) {
   const filled = { corpus: existsSync(corpus) };
@@ -15,6 +17,8 @@ export async function fill(registry, corpus) {
     outboundPorts: [{ name: 'announcements', protocol: 'JETSTREAM', topic: 'orders.paid', bus: 'shop' }],
     inboundPorts: [{ name: 'http', protocol: 'HTTP', port: 8080 }],
   });
+  // Longer than there is room for, and without a place to break.
+  await registry.register({ name: LONG_NAME, kind: 'OTHER', description: 'long'.repeat(120), tags: ['tag'.repeat(20)], ttlSeconds: 3600 });
   // A name that nobody registered, and two nodes that feed each other, so that there is something to mark.
   for (const [name, reads, publishes, dependency] of [['biller', 'shop.paid.v1', 'shop.billed.v1', 'ledger'], ['dunner', 'shop.billed.v1', 'shop.paid.v1', 'biller']]) {
     const contract = { name, node_type: 'effect', node_version: '1.0.0', contract_version: '1.0.0', event_bus: { subscribe_topics: [reads], publish_topics: [publishes] }, dependencies: [{ name: dependency, type: 'node', module: `shop.nodes.${dependency}` }] };

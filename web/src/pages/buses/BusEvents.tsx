@@ -1,8 +1,10 @@
 import { Pause, Play, Radio } from 'lucide-react';
 import { useMemo, useState } from 'react';
+import { Link } from 'wouter';
 import { NodeLinkById } from '~/components/Links';
 import { Columns } from '~/components/Page';
 import { formatCount, plural } from '~/lib/format';
+import { paths } from '~/lib/paths';
 import { Button } from '~/ui/Button';
 import { Card, Fact, Facts } from '~/ui/Card';
 import { Id } from '~/ui/Copy';
@@ -15,6 +17,7 @@ import styles from './BusEvents.module.css';
 import type { BusDetails } from './BusPage';
 import { EventFilters, useEventFilter } from './EventFilters';
 import { PublishForm } from './PublishForm';
+import { isRegistryBus } from './registryBus';
 import { useBusEvents, type BusEvent, type BusEvents as Events } from './useBusEvents';
 
 const columns: readonly Column<BusEvent>[] = [
@@ -70,13 +73,23 @@ export function BusEvents({ bus }: { bus: BusDetails }) {
       }
       side={
         <>
-          <PublishForm bus={bus} topics={topics} />
+          {isRegistryBus(bus) ? <RegistryBusCard /> : <PublishForm bus={bus} topics={topics} />}
           <Dialog as="sheet" open={open !== null} onClose={() => setOpen(null)} title={open?.event.eventType ?? ''}>
             {open && <EventDetails shown={open} />}
           </Dialog>
         </>
       }
     />
+  );
+}
+
+function RegistryBusCard() {
+  return (
+    <Card title="The registry’s own changes">
+      <p className="prose">
+        Every change is an event here, on <code>onex.events.</code> and its type. Nobody else publishes on this bus; the <Link href={paths.history()}>history</Link> has the same changes, with all that is known of each.
+      </p>
+    </Card>
   );
 }
 

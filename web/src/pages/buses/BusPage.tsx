@@ -25,6 +25,7 @@ import { BusStats } from './BusStats';
 import { BusSubscribers } from './BusSubscribers';
 import { BusTopics } from './BusTopics';
 import { BusDocument, DeleteBusDocument, StartBusDocument, StopBusDocument } from './queries';
+import { isRegistryBus } from './registryBus';
 
 export type BusDetails = NonNullable<BusQuery['bus']>;
 
@@ -64,7 +65,7 @@ export default function BusPage({ params }: RouteProps) {
         </>
       }
       lede={bus.purpose}
-      actions={<Actions bus={bus} />}
+      actions={!isRegistryBus(bus) && <Actions bus={bus} />}
     >
       {fault && <ErrorState fault={fault} onRetry={refresh} />}
       {bus.reason && bus.status !== 'RUNNING' && <Notice tone={bus.status === 'DEGRADED' ? 'bad' : 'neutral'}>{bus.reason}</Notice>}
@@ -77,7 +78,7 @@ export default function BusPage({ params }: RouteProps) {
           { value: 'events', label: 'Events', content: <BusEvents bus={bus} /> },
           { value: 'topics', label: <>Topics <Badge>{bus.topics.length}</Badge></>, content: <BusTopics bus={bus} /> },
           { value: 'subscribers', label: <>Subscribers <Badge>{bus.subscribers.length}</Badge></>, content: <BusSubscribers bus={bus} /> },
-          { value: 'history', label: 'History', content: <BusHistory busId={bus.id} /> },
+          ...(isRegistryBus(bus) ? [] : [{ value: 'history', label: 'History', content: <BusHistory busId={bus.id} /> }]),
           { value: 'settings', label: 'Settings', content: <BusSettings bus={bus} /> },
         ]}
       />

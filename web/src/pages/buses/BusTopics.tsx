@@ -12,6 +12,7 @@ import { EmptyState } from '~/ui/States';
 import { Table, type Column } from '~/ui/Table';
 import { Nothing } from '~/ui/Time';
 import type { BusDetails } from './BusPage';
+import { isRegistryBus } from './registryBus';
 import { DefineTopicDialog } from './DefineTopicDialog';
 
 type Topic = BusDetails['topics'][number];
@@ -42,7 +43,7 @@ export function BusTopics({ bus }: { bus: BusDetails }) {
     </Button>
   );
   return (
-    <Card title="Topics" note={`${plural(bus.topics.length, 'topic')} since the bus was started`} flush actions={define}>
+    <Card title="Topics" note={`${plural(bus.topics.length, 'topic')} since the bus was started`} flush actions={!isRegistryBus(bus) && define}>
       <Table
         label="Topics"
         columns={columnsOf(bus.name)}
@@ -56,14 +57,14 @@ export function BusTopics({ bus }: { bus: BusDetails }) {
         }
       />
       <Dialog as="sheet" open={topic !== undefined} onClose={() => setOpen(null)} title={topic?.name ?? ''}>
-        {topic && <TopicDetails topic={topic} onDefine={() => setDefining(topic)} />}
+        {topic && <TopicDetails topic={topic} onDefine={isRegistryBus(bus) ? null : () => setDefining(topic)} />}
       </Dialog>
       {defining && <DefineTopicDialog bus={bus} topic={defining.name} schema={defining.schema} onClose={() => setDefining(null)} />}
     </Card>
   );
 }
 
-function TopicDetails({ topic, onDefine }: { topic: Topic; onDefine: () => void }) {
+function TopicDetails({ topic, onDefine }: { topic: Topic; onDefine: (() => void) | null }) {
   return (
     <div style={{ display: 'grid', gap: 16 }}>
       <People title="Publish by contract" nodes={topic.publishers} />
@@ -73,9 +74,11 @@ function TopicDetails({ topic, onDefine }: { topic: Topic; onDefine: () => void 
         {topic.schema === null ? <p className="muted">None: whatever is an event fits.</p> : topic.schemaNode ? <p className="prose">From the contract of <NodeLink {...topic.schemaNode} />.</p> : null}
         {topic.schema !== null && <Json value={topic.schema} label="Schema" />}
       </section>
-      <div>
-        <Button icon={<FileJson aria-hidden="true" />} onClick={onDefine}>{topic.schema === null ? 'Define a schema' : 'Define it anew'}</Button>
-      </div>
+      {onDefine && (
+        <div>
+          <Button icon={<FileJson aria-hidden="true" />} onClick={onDefine}>{topic.schema === null ? 'Define a schema' : 'Define it anew'}</Button>
+        </div>
+      )}
     </div>
   );
 }

@@ -44,8 +44,8 @@ export function NodeSummary({ node }: { node: NodeDetails }) {
             <Table label="Tools of the node" columns={toolColumns} rows={node.tools.nodes} rowKey={(tool) => tool.id} height={420} empty={<EmptyState title="It offers no tool">A contract offers its node as a tool by its <code>mcp</code> part.</EmptyState>} />
           </Card>
           <div className={styles.pair}>
-            <NeighbourCard title="Upstream" hint="What it depends on, or reads from." nodes={node.upstream} />
-            <NeighbourCard title="Downstream" hint="What may break when it stops." nodes={node.downstream} />
+            <NeighbourCard title="Upstream" none="It depends on nobody, and reads from nobody." nodes={node.upstream} />
+            <NeighbourCard title="Downstream" none="Nothing breaks when it stops." nodes={node.downstream} />
           </div>
           <NodePlaces node={node} />
           <Ports node={node} />
@@ -127,10 +127,10 @@ function CapabilitiesCard({ node }: { node: NodeDetails }) {
   );
 }
 
-function NeighbourCard({ title, hint, nodes }: { title: string; hint: string; nodes: readonly Neighbour[] }) {
+function NeighbourCard({ title, none, nodes }: { title: string; none: string; nodes: readonly Neighbour[] }) {
   return (
     <Card title={title} note={plural(nodes.length, 'node')}>
-      {nodes.length === 0 && <p className="muted">Nobody. {hint}</p>}
+      {nodes.length === 0 && <p className="muted">{none}</p>}
       <ul className={styles.neighbours} tabIndex={nodes.length > 8 ? 0 : undefined} aria-label={title}>
         {nodes.map((neighbour) => (
           <li key={neighbour.id}>
