@@ -2,14 +2,15 @@
 //
 //   node tests/run.mjs --onex PATH_OF_BINARY [--shots DIRECTORY] [--only WORDS] [--dist DIRECTORY]
 //
-// Builds nothing: run `npm run build` first. With a binary that serves the pages itself, those are what is tested.
+// WORDS are part of a case's name or of its file's.
+// What is tested are the pages that the binary serves; with --dist, and where it has none, those that `npm run build` made.
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { launch, openPage } from './support/browser.mjs';
+import { launch, openPage, screenshot } from './support/browser.mjs';
 import { fill } from './support/fill.mjs';
 import { servePages } from './support/pages.mjs';
 import { Registry } from './support/registry.mjs';
@@ -20,11 +21,12 @@ const { values } = parseArgs({
     onex: { type: 'string', default: process.env.ONEX ?? 'onex' },
     shots: { type: 'string', default: process.env.ONEX_WEB_SHOTS },
     only: { type: 'string', default: '' },
-    dist: { type: 'string', default: resolve(here, '../dist') },
+    dist: { type: 'string' },
     chromium: { type: 'string', default: process.env.CHROMIUM },
   },
 });
 
+const dist = resolve(values.dist ?? join(here, '../dist'));
 const executable = values.chromium ?? execFileSync('sh', ['-c', 'command -v chromium']).toString().trim();
 if (values.shots) await mkdir(values.shots, { recursive: true });
 
@@ -35,15 +37,15 @@ const browser = await launch(executable);
 /** What a case is given. */
 const world = {
   browser,
-  dist: values.dist,
+  dist,
   shots: values.shots,
   /** A registry of its own, with the pages in front of it; gone when the tests are over. */
   async start(options) {
     const registry = await Registry.start(values.onex, options);
     closing.push(() => registry.dispose());
     const own = await fetch(registry.url, { headers: { Accept: 'text/html' } }).then((answer) => answer.text(), () => '');
-    if (own.includes('id="root"')) return { registry, base: registry.url };
-    const pages = await servePages(values.dist, registry);
+    if (values.dist === undefined && own.includes('id="root"')) return { registry, base: registry.url };
+    const pages = await servePages(dist, registry);
     closing.push(() => pages.close());
     return { registry, base: pages.url };
   },
@@ -55,8 +57,10 @@ world.skip = (reason) => {
   throw new Skipped(reason);
 };
 
-async function check(name, run) {
-  if (!name.toLowerCase().includes(values.only.toLowerCase())) return;
+const openPages = () => browser.contexts().flatMap((context) => context.pages());
+
+async function check(file, name, run) {
+  if (!`${file} ${name}`.toLowerCase().includes(values.only.toLowerCase())) return;
   const began = performance.now();
   const said = [];
   try {
@@ -70,18 +74,21 @@ async function check(name, run) {
     } else {
       counts.failed += 1;
       console.log(`FAILED   ${name}\n${String(error.stack ?? error).replace(/^/gm, '         ')}`);
+      for (const page of openPages()) await screenshot(page, values.shots, `failed-${name.replace(/\W+/g, '-')}`);
     }
   }
+  // A case that failed has closed nothing.
+  for (const page of openPages()) await page.context().close();
   for (const line of said) console.log(`         ${line}`);
 }
 
 try {
-  if (!existsSync(join(values.dist, 'index.html'))) console.log(`note: ${values.dist} is not built; only a binary with pages of its own can be tested`);
+  if (!existsSync(join(dist, 'index.html'))) console.log(`note: ${dist} is not built; only a binary with pages of its own can be tested`);
   Object.assign(world, await world.start());
   world.filled = await fill(world.registry, resolve(here, '../../../shared/corpus/onex-infra'));
   for (const file of (await readdir(join(here, 'cases'))).sort()) {
     const { cases } = await import(`./cases/${file}`);
-    for (const [name, run] of Object.entries(cases)) await check(name, (say) => run(world, say));
+    for (const [name, run] of Object.entries(cases)) await check(file, name, (say) => run(world, say));
   }
 } finally {
   await browser.close();

@@ -3,6 +3,7 @@ import { Dialog } from 'radix-ui';
 import { useId, useState, type KeyboardEvent } from 'react';
 import { useLocation } from 'wouter';
 import { classes } from '~/lib/classes';
+import { useFocusBack } from '~/ui/useFocusBack';
 import { useSearchHits, type Hit } from './paletteSearch';
 import styles from './Palette.module.css';
 
@@ -12,12 +13,19 @@ export function Palette({ open, onClose }: { open: boolean; onClose: () => void 
     <Dialog.Root open={open} onOpenChange={(next) => !next && onClose()}>
       <Dialog.Portal>
         <Dialog.Overlay className={styles.overlay} />
-        <Dialog.Content className={styles.palette} aria-describedby={undefined}>
-          <Dialog.Title className="visually-hidden">Search</Dialog.Title>
-          <Finder onClose={onClose} />
-        </Dialog.Content>
+        <Opened onClose={onClose} />
       </Dialog.Portal>
     </Dialog.Root>
+  );
+}
+
+function Opened({ onClose }: { onClose: () => void }) {
+  const giveBack = useFocusBack();
+  return (
+    <Dialog.Content className={styles.palette} aria-describedby={undefined} onCloseAutoFocus={giveBack}>
+      <Dialog.Title className="visually-hidden">Search</Dialog.Title>
+      <Finder onClose={onClose} />
+    </Dialog.Content>
   );
 }
 

@@ -1,6 +1,7 @@
 import { Boxes, Braces, Cable, History, LayoutDashboard, Network, Waypoints, Wrench, type LucideIcon } from 'lucide-react';
-import { lazy, type ComponentType, type LazyExoticComponent } from 'react';
+import { lazy, type ComponentType } from 'react';
 import { paths } from '~/lib/paths';
+import OverviewPage from '~/pages/overview/OverviewPage';
 
 export interface RouteProps {
   params: Record<string, string | undefined>;
@@ -8,17 +9,21 @@ export interface RouteProps {
 
 export interface RouteEntry {
   path: string;
-  load: () => Promise<{ default: ComponentType<RouteProps> }>;
-  page: LazyExoticComponent<ComponentType<RouteProps>>;
+  page: ComponentType<RouteProps>;
+  /** Absent where the page is there from the beginning. */
+  load?: () => Promise<unknown>;
 }
 
-function route(path: string, load: RouteEntry['load']): RouteEntry {
+function route(path: string, load: () => Promise<{ default: ComponentType<RouteProps> }>): RouteEntry {
   return { path, load, page: lazy(load) };
 }
 
-/** Every page, each in a file of its own that is loaded when it is first gone to. */
+/**
+ * Every page, each in a file of its own that is loaded when it is first gone to. The first is there from the beginning:
+ * most begin with it, and what it is made of the others need as well.
+ */
 export const routes: readonly RouteEntry[] = [
-  route('/', () => import('~/pages/overview/OverviewPage')),
+  { path: '/', page: OverviewPage },
   route('/nodes', () => import('~/pages/nodes/NodesPage')),
   route('/nodes/:id', () => import('~/pages/nodes/NodePage')),
   route('/graph', () => import('~/pages/graph/GraphPage')),
@@ -38,7 +43,7 @@ export function preload(address: string) {
     const pattern = parts(path);
     return pattern.length === wanted.length && pattern.every((part, index) => part.startsWith(':') || part === wanted[index]);
   });
-  void found?.load();
+  void found?.load?.();
 }
 
 export const NotFoundPage = lazy(() => import('~/pages/NotFoundPage'));

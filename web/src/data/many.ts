@@ -15,7 +15,7 @@ export interface ManyRequest {
 }
 
 /** `field` is the selection for one thing, given the variable that has its id; `n0`, `n1` … are the answers' names. */
-export function manyRequest(ids: readonly string[], field: (variable: string) => string, fragment = ''): ManyRequest {
+export function manyRequest(ids: readonly string[], field: (variable: string) => string, { fragment = '', type = 'UUID!' } = {}): ManyRequest {
   const size = SIZES.find((each) => each >= ids.length) ?? TOGETHER_MAX;
   const last = ids.at(-1) ?? '';
   const variables: Record<string, string> = {};
@@ -23,7 +23,7 @@ export function manyRequest(ids: readonly string[], field: (variable: string) =>
   const fields: string[] = [];
   for (let index = 0; index < size; index += 1) {
     variables[`i${index}`] = ids[index] ?? last;
-    names.push(`$i${index}: UUID!`);
+    names.push(`$i${index}: ${type}`);
     fields.push(`n${index}: ${field(`$i${index}`)}`);
   }
   return { query: `query Many(${names.join(', ')}) { ${fields.join(' ')} } ${fragment}`, variables };

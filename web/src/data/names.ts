@@ -43,13 +43,22 @@ class Names {
     const asked = [...this.#wanted].filter(([, kind]) => kind === first).map(([id]) => id).slice(0, TOGETHER_MAX);
     for (const id of asked) this.#wanted.delete(id);
     if (this.#wanted.size > 0) setTimeout(() => void this.#look(), PAUSE_MS);
-    const { query, variables } = manyRequest(asked, FIELDS[first]);
-    const answer = await this.#client.query<Record<string, { called: string | number } | null>>(query, variables).toPromise();
-    asked.forEach((id, index) => {
-      const called = answer.data?.[`n${index}`]?.called;
-      if (called !== undefined) this.#names.set(id, String(called));
-    });
+    const names = await this.#ask(asked, FIELDS[first]);
+    const gone = first === 'node' ? asked.filter((id) => !names.has(id)) : [];
+    if (gone.length > 0) for (const [id, name] of await this.#ask(gone, REGISTRATION)) names.set(id, name);
+    if (names.size === 0) return;
+    for (const [id, name] of names) this.#names.set(id, name);
     for (const listener of this.#listeners) listener();
+  }
+
+  async #ask(ids: readonly string[], field: (id: string) => string): Promise<Map<string, string>> {
+    const { query, variables } = manyRequest(ids, field);
+    const { data } = await this.#client.query<Record<string, Answer | null>>(query, variables).toPromise();
+    return new Map(ids.flatMap((id, index) => {
+      const answer = data?.[`n${index}`];
+      const name = answer ? nameIn(answer) : null;
+      return name === null ? [] : [[id, name] as const];
+    }));
   }
 }
 
@@ -58,6 +67,18 @@ const FIELDS: Record<Named, (id: string) => string> = {
   bus: (id) => `bus(by: {id: ${id}}) { called: name }`,
   lease: (id) => `port(leaseId: ${id}) { called: port }`,
 };
+
+/** What a node was called that is gone is still in the log, unless retention took it. */
+const REGISTRATION = (id: string) => `events(filter: {nodeId: ${id}, types: [NODE_REGISTERED]}, last: 1) { nodes { metadata } }`;
+
+type Answer = { called: string | number } | { nodes: readonly { metadata: { name?: unknown } | null }[] };
+
+function nameIn(answer: Answer): string | null {
+  if ('called' in answer) return String(answer.called);
+  const name = answer.nodes[0]?.metadata?.name;
+  return typeof name === 'string' ? name : null;
+}
+
 const PAUSE_MS = 20;
 const byClient = new WeakMap<Client, Names>();
 

@@ -14,7 +14,7 @@ export interface RowsSource<Row> {
   idOf: (row: Row) => string;
   /** What a row is asked for again by: several rows may share it. */
   groupOf: (row: Row) => string;
-  /** The group that a change is about; null where that cannot be told and all is asked for anew. */
+  /** The group that a change is about; empty where it is about none, null where that cannot be told and all is asked for anew. */
   groupOfChange: (change: Change) => string | null;
   page: (client: Client, after: string | null) => Promise<RowsAnswer<{ rows: readonly Row[]; next: string | null }>>;
   /** Those rows of the groups that there still are. */
@@ -30,6 +30,9 @@ export interface KeptRows<Row> {
   fault: Fault | null;
   reload: () => void;
 }
+
+/** How often a list is shown while it is on its way. */
+const SHOW_MS = 400;
 
 /** Every row of a list, so that sorting and filtering answer at once, kept right by asking only for those that changed. */
 export function useKeptRows<Row>(source: RowsSource<Row>): KeptRows<Row> {
@@ -48,6 +51,7 @@ export function useKeptRows<Row>(source: RowsSource<Row>): KeptRows<Row> {
     const loadAll = async () => {
       const fresh = new Map<string, Row>();
       let after: string | null = null;
+      let shownAt = -Infinity;
       do {
         const { answer, fault }: Awaited<ReturnType<typeof source.page>> = await source.page(uncached, after);
         if (over) return;
@@ -57,10 +61,12 @@ export function useKeptRows<Row>(source: RowsSource<Row>): KeptRows<Row> {
         }
         for (const row of answer.rows) fresh.set(source.idOf(row), row);
         after = answer.next;
-        // The first pages show at once; a reload swaps in when it is whole.
-        if (byId.current.size <= fresh.size) {
+        // The first page shows at once and the others now and then, since all rows are sorted each time; a reload swaps in
+        // when it is whole.
+        if (byId.current.size <= fresh.size && performance.now() - shownAt > SHOW_MS) {
           byId.current = new Map(fresh);
-          show(after === null, null);
+          show(false, null);
+          shownAt = performance.now();
         }
       } while (after !== null);
       byId.current = fresh;
@@ -110,9 +116,9 @@ export function useKeptRows<Row>(source: RowsSource<Row>): KeptRows<Row> {
     for (const change of batch ?? [null]) {
       const group = change && source.groupOfChange(change);
       if (group === null) all.current = true;
-      else changed.current.add(group);
+      else if (group !== '') changed.current.add(group);
     }
-    refetcher.current?.request();
+    if (all.current || changed.current.size > 0) refetcher.current?.request();
   });
 
   return { ...state, reload };

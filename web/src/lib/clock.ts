@@ -2,9 +2,15 @@ import { useSyncExternalStore } from 'react';
 
 let second = Math.floor(Date.now() / 1000);
 const listeners = new Set<() => void>();
-let timer: ReturnType<typeof setInterval> | undefined;
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+/** Just after each full second, so that what counts down is right to the second. */
+function wait() {
+  timer = setTimeout(tick, 1_010 - (Date.now() % 1_000));
+}
 
 function tick() {
+  wait();
   // Nobody sees a hidden page; it catches up at the first tick after it is shown.
   if (document.hidden) return;
   second = Math.floor(Date.now() / 1000);
@@ -13,11 +19,11 @@ function tick() {
 
 function listen(listener: () => void) {
   listeners.add(listener);
-  timer ??= setInterval(tick, 1000);
+  if (timer === undefined) wait();
   return () => {
     listeners.delete(listener);
     if (listeners.size > 0) return;
-    clearInterval(timer);
+    clearTimeout(timer);
     timer = undefined;
   };
 }

@@ -4,6 +4,7 @@ import type { ReactNode } from 'react';
 import { classes } from '~/lib/classes';
 import { IconButton } from './Button';
 import styles from './Dialog.module.css';
+import { useFocusBack } from './useFocusBack';
 
 export interface DialogProps {
   open: boolean;
@@ -17,21 +18,28 @@ export interface DialogProps {
   children: ReactNode;
 }
 
-export function Dialog({ open, onClose, title, description, as = 'dialog', children }: DialogProps) {
+export function Dialog({ open, onClose, ...rest }: DialogProps) {
   return (
     <Primitive.Root open={open} onOpenChange={(next) => !next && onClose?.()}>
       <Primitive.Portal>
         <Primitive.Overlay className={styles.overlay} />
-        <Primitive.Content className={classes(styles.content, styles[as])} aria-describedby={undefined}>
-          <header className={styles.head}>
-            <Primitive.Title className={styles.title}>{title}</Primitive.Title>
-            {onClose && <IconButton label="Close" icon={<X aria-hidden="true" />} onClick={onClose} />}
-          </header>
-          {description && <div className={styles.description}>{description}</div>}
-          <div className={styles.body}>{children}</div>
-        </Primitive.Content>
+        <Opened onClose={onClose} {...rest} />
       </Primitive.Portal>
     </Primitive.Root>
+  );
+}
+
+function Opened({ onClose, title, description, as = 'dialog', children }: Omit<DialogProps, 'open'>) {
+  const giveBack = useFocusBack();
+  return (
+    <Primitive.Content className={classes(styles.content, styles[as])} aria-describedby={undefined} onCloseAutoFocus={giveBack}>
+      <header className={styles.head}>
+        <Primitive.Title className={styles.title}>{title}</Primitive.Title>
+        {onClose && <IconButton label="Close" icon={<X aria-hidden="true" />} onClick={onClose} />}
+      </header>
+      {description && <div className={styles.description}>{description}</div>}
+      <div className={styles.body}>{children}</div>
+    </Primitive.Content>
   );
 }
 

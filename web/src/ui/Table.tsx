@@ -1,6 +1,6 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { ArrowDown, ArrowUp } from 'lucide-react';
-import { useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from 'react';
+import { memo, useMemo, useRef, useState, type KeyboardEvent, type MouseEvent, type ReactNode } from 'react';
 import { classes } from '~/lib/classes';
 import styles from './Table.module.css';
 
@@ -61,7 +61,7 @@ export function Table<Row>(props: TableProps<Row>) {
     count: sorted.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => ROW_PX,
-    overscan: 8,
+    overscan: 5,
     // The head lies over the rows: one that is scrolled to must come out below it.
     scrollPaddingStart: HEAD_PX,
   });
@@ -79,8 +79,10 @@ export function Table<Row>(props: TableProps<Row>) {
     requestAnimationFrame(() => scroller.current?.querySelector<HTMLElement>(`[data-index="${target}"]`)?.focus());
   };
 
-  const onKeyDown = (event: KeyboardEvent, index: number) => {
-    if (event.target !== event.currentTarget) return;
+  const onKeyDown = (event: KeyboardEvent) => {
+    const index = indexAt(event.target);
+    // What is within a row has keys of its own.
+    if (index === null || !(event.target instanceof HTMLElement) || event.target.dataset['index'] === undefined) return;
     const page = Math.max(1, Math.floor((scroller.current?.clientHeight ?? 400) / ROW_PX) - 2);
     const target = { ArrowDown: index + 1, ArrowUp: index - 1, PageDown: index + page, PageUp: index - page, Home: 0, End: sorted.length - 1 }[event.key];
     const row = sorted[index];
@@ -89,53 +91,57 @@ export function Table<Row>(props: TableProps<Row>) {
     else return;
     event.preventDefault();
   };
+  const onClick = (event: MouseEvent) => {
+    const row = sorted[indexAt(event.target) ?? -1];
+    if (row !== undefined && !leadsElsewhere(event.target)) onOpen?.(row);
+  };
 
-  const template = columns.map((column) => column.width ?? 'minmax(90px, 1fr)');
-  const reachable = Math.min(active, sorted.length - 1);
+  const items = virtual.getVirtualItems();
+  // Tab leads to the row that was reached last; where that is out of view, to one in view.
+  const reachable = items.some((item) => item.index === active) ? active : items[Math.floor(items.length / 2)]?.index;
   return (
     <div className={styles.frame}>
       <div
         ref={scroller}
         className={styles.scroller}
-        style={{ maxHeight: height }}
+        style={{ maxHeight: height, ...tracks(columns) }}
         role="table"
         aria-label={label}
         aria-rowcount={sorted.length + 1}
         tabIndex={sorted.length === 0 ? -1 : undefined}
       >
         <div role="rowgroup" className={styles.head}>
-          <div role="row" aria-rowindex={1} className={styles.row} style={tracks(columns, template)}>
+          <div role="row" aria-rowindex={1} className={styles.row}>
             {columns.map((column) => (
               <Head key={column.key} column={column} sort={sort} onChoose={() => choose(column)} />
             ))}
           </div>
         </div>
         {sorted.length > 0 && (
-          <div role="rowgroup" className={styles.rows} style={{ height: virtual.getTotalSize() }}>
-            {virtual.getVirtualItems().map((item) => {
+          <div
+            role="rowgroup"
+            className={styles.rows}
+            style={{ height: virtual.getTotalSize() }}
+            onClick={onClick}
+            onKeyDown={onKeyDown}
+            onFocus={(event) => setActive(indexAt(event.target) ?? active)}
+          >
+            {items.map((item) => {
               const row = sorted[item.index];
               if (row === undefined) return null;
               const key = rowKey(row);
               return (
-                <div
+                <Entry
                   key={key}
-                  role="row"
-                  data-index={item.index}
-                  aria-rowindex={item.index + 2}
-                  aria-current={current === key ? 'true' : undefined}
-                  tabIndex={item.index === reachable ? 0 : -1}
-                  className={classes(styles.row, styles.entry, onOpen && styles.opens, toneClass(props.rowTone?.(row)), current === key && styles.current)}
-                  style={{ ...tracks(columns, template), transform: `translateY(${item.start}px)` }}
-                  onClick={(event) => !leadsElsewhere(event.target) && onOpen?.(row)}
-                  onFocus={() => setActive(item.index)}
-                  onKeyDown={(event) => onKeyDown(event, item.index)}
-                >
-                  {columns.map((column) => (
-                    <div key={column.key} role="cell" className={classes(styles.cell, column.align === 'end' && styles.end, hidden(column))}>
-                      {column.cell(row)}
-                    </div>
-                  ))}
-                </div>
+                  row={row}
+                  columns={columns}
+                  index={item.index}
+                  start={item.start}
+                  reachable={item.index === reachable}
+                  current={current === key}
+                  opens={onOpen !== undefined}
+                  tone={props.rowTone?.(row)}
+                />
               );
             })}
           </div>
@@ -145,6 +151,39 @@ export function Table<Row>(props: TableProps<Row>) {
     </div>
   );
 }
+
+interface EntryProps<Row> {
+  row: Row;
+  columns: readonly Column<Row>[];
+  index: number;
+  start: number;
+  /** Tab leads to it. */
+  reachable: boolean;
+  current: boolean;
+  opens: boolean;
+  tone: 'bad' | 'warn' | 'new' | undefined;
+}
+
+/** A row. Drawn anew only where it is another: while the table scrolls, most stay as they are. */
+const Entry = memo(function Entry<Row>({ row, columns, index, start, reachable, current, opens, tone }: EntryProps<Row>) {
+  return (
+    <div
+      role="row"
+      data-index={index}
+      aria-rowindex={index + 2}
+      aria-current={current ? 'true' : undefined}
+      tabIndex={reachable ? 0 : -1}
+      className={classes(styles.row, styles.entry, opens && styles.opens, tone && styles[tone], current && styles.current)}
+      style={{ transform: `translateY(${start}px)` }}
+    >
+      {columns.map((column) => (
+        <div key={column.key} role="cell" className={classes(styles.cell, column.align === 'end' && styles.end, hidden(column))}>
+          {column.cell(row)}
+        </div>
+      ))}
+    </div>
+  );
+}) as <Row>(props: EntryProps<Row>) => ReactNode;
 
 function Head<Row>({ column, sort, onChoose }: { column: Column<Row>; sort: Sort | undefined; onChoose: () => void }) {
   const direction = sort?.key === column.key ? (sort.descending ? 'descending' : 'ascending') : undefined;
@@ -164,12 +203,12 @@ function Head<Row>({ column, sort, onChoose }: { column: Column<Row>; sort: Sort
 }
 
 /** The tracks of each width, as variables that the style sheet chooses from. */
-function tracks<Row>(columns: readonly Column<Row>[], template: readonly string[]): Record<string, string> {
-  const shown = (level: 1 | 2) => template.filter((_, index) => (columns[index]?.hideBelow ?? 3) > level).join(' ');
+function tracks<Row>(columns: readonly Column<Row>[]): Record<string, string> {
+  const of = (shown: (column: Column<Row>) => boolean) => columns.filter(shown).map((column) => column.width ?? 'minmax(90px, 1fr)').join(' ');
   return {
-    '--tracks': template.join(' '),
-    '--tracks-medium': template.filter((_, index) => columns[index]?.hideBelow !== 1).join(' '),
-    '--tracks-narrow': shown(2),
+    '--tracks': of(() => true),
+    '--tracks-medium': of((column) => column.hideBelow !== 1),
+    '--tracks-narrow': of((column) => column.hideBelow === undefined),
   };
 }
 
@@ -177,8 +216,10 @@ function hidden<Row>(column: Column<Row>): string | undefined {
   return column.hideBelow === undefined ? undefined : styles[`hide-${column.hideBelow}`];
 }
 
-function toneClass(tone: 'bad' | 'warn' | 'new' | undefined): string | undefined {
-  return tone === undefined ? undefined : styles[tone];
+/** The row that something within the table is part of. */
+function indexAt(target: EventTarget): number | null {
+  const row = target instanceof Element ? target.closest<HTMLElement>('[data-index]') : null;
+  return row ? Number(row.dataset['index']) : null;
 }
 
 function leadsElsewhere(target: EventTarget): boolean {

@@ -17,10 +17,10 @@ export function Time({ at, as = 'relative' }: { at: string | null | undefined; a
 export function TimeLeft({ until, over = 'over' }: { until: string | null | undefined; over?: string }) {
   const now = useSecond();
   if (!until) return <span className="muted">no end</span>;
-  const seconds = Math.ceil(Date.parse(until) / 1000 - now);
+  const seconds = Math.floor(Date.parse(until) / 1000) - now;
   return (
     <time dateTime={until} title={formatExact(until)}>
-      {seconds > 0 ? formatSeconds(seconds) : over}
+      {seconds >= 0 ? formatSeconds(seconds) : over}
     </time>
   );
 }

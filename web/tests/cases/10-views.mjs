@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { LONG_NAME } from '../support/fill.mjs';
 import { overflow, SCHEMES, screenshot, SIZES, violations } from '../support/browser.mjs';
 
 /** Every view by its address, and what shows that it is there. */
@@ -6,6 +7,8 @@ const views = ({ node }) => [
   { name: 'overview', path: '/', heading: 'Overview' },
   { name: 'nodes', path: '/nodes', heading: 'Nodes', shows: 'adder' },
   { name: 'node', path: `/nodes/${node}`, heading: 'shouter', shows: 'Identity' },
+  { name: 'node-places', path: '/nodes/order_desk', heading: 'order_desk', shows: 'orders.paid' },
+  { name: 'node-long', path: `/nodes/${LONG_NAME}`, heading: LONG_NAME, shows: 'Identity' },
   { name: 'node-contract', path: '/nodes/biller?tab=contract', heading: 'biller', shows: 'shop.billed.v1' },
   { name: 'node-calls', path: `/nodes/${node}?tab=calls`, heading: 'shouter', shows: 'Succeeded' },
   { name: 'node-history', path: `/nodes/${node}?tab=history`, heading: 'shouter', shows: 'registered' },
@@ -15,6 +18,9 @@ const views = ({ node }) => [
   { name: 'ports', path: '/ports', heading: 'Ports' },
   { name: 'buses', path: '/buses', heading: 'Buses', shows: 'Published' },
   { name: 'bus', path: '/buses/shop', heading: 'shop', shows: 'orders.placed' },
+  { name: 'bus-of-the-registry', path: '/buses/registry', heading: 'registry', shows: 'onex.events.BUS_STARTED' },
+  { name: 'bus-topics', path: '/buses/shop?tab=topics', heading: 'shop', shows: 'orders.placed' },
+  { name: 'bus-history', path: '/buses/shop?tab=history', heading: 'shop', shows: 'created' },
   { name: 'history', path: '/history', heading: 'History' },
   { name: 'not-found', path: '/no/such/page', heading: 'No such page' },
 ];

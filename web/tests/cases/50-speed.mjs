@@ -4,6 +4,7 @@ import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { openPage } from '../support/browser.mjs';
+import { frameWords, watchFrames } from '../support/frames.mjs';
 
 const SCRIPT_BYTES_MAX = 300_000;
 const LOAD_SECONDS = 8;
@@ -54,7 +55,7 @@ export const cases = {
       const came = await tab.page.evaluate(receiveALot, { nodes: nodes.nodes, seconds: LOAD_SECONDS, perSecond: 1000 });
       const seen = await tab.page.evaluate(() => window.seen());
       await tab.page.getByText(`#${came.sequence.toLocaleString('en')}`).filter({ visible: true }).first().waitFor();
-      say(`${path}: ${Math.round(came.count / LOAD_SECONDS)} changes a second received, ${words(seen)}`);
+      say(`${path}: ${Math.round(came.count / LOAD_SECONDS)} changes a second received, ${frameWords(seen)}`);
       assert.deepEqual(tab.problems(), []);
       await tab.close();
     }
@@ -71,7 +72,7 @@ export const cases = {
       const { sequence } = (await registry.ask('{ registry { sequence } }')).registry;
       // What is shown in the end is what the registry says: nothing still waits to be drawn.
       await tab.page.getByText(`#${sequence.toLocaleString('en')}`).filter({ visible: true }).first().waitFor();
-      say(`${path}: ${Math.round(made / LOAD_SECONDS)} changes a second made, ${words(seen)}`);
+      say(`${path}: ${Math.round(made / LOAD_SECONDS)} changes a second made, ${frameWords(seen)}`);
       assert.deepEqual(tab.problems(), []);
       await tab.close();
     }
@@ -79,10 +80,6 @@ export const cases = {
 };
 
 const VIEWS = [['/', 'Overview'], ['/nodes', 'Nodes'], ['/history', 'History']];
-
-function words(seen) {
-  return `${seen.framesPerSecond} frames a second, longest gap ${seen.gapMs} ms, ${seen.longTasks} long tasks of ${seen.longTaskMs} ms together, longest ${seen.longestTaskMs} ms`;
-}
 
 /** Runs in the page before anything else: remembers which socket carries the registry's changes, and under which id. */
 function keepSockets() {
@@ -115,30 +112,6 @@ function receiveALot({ nodes, seconds, perSecond }) {
       else resolve({ count, sequence: after + count });
     };
     turn();
-  });
-}
-
-/** Runs in the page: counts frames, the gaps between them, and tasks of more than 50 ms. */
-function watchFrames() {
-  const began = performance.now();
-  let last = began;
-  let frames = 0;
-  let gap = 0;
-  const tasks = [];
-  new PerformanceObserver((list) => tasks.push(...list.getEntries().map((entry) => entry.duration))).observe({ entryTypes: ['longtask'] });
-  const frame = (now) => {
-    frames += 1;
-    gap = Math.max(gap, now - last);
-    last = now;
-    requestAnimationFrame(frame);
-  };
-  requestAnimationFrame(frame);
-  window.seen = () => ({
-    framesPerSecond: Math.round(frames / ((performance.now() - began) / 1000)),
-    gapMs: Math.round(gap),
-    longTasks: tasks.length,
-    longTaskMs: Math.round(tasks.reduce((sum, duration) => sum + duration, 0)),
-    longestTaskMs: Math.round(Math.max(0, ...tasks)),
   });
 }
 

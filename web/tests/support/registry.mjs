@@ -46,7 +46,7 @@ export class Registry {
   async serve(listen = new URL(this.url).host) {
     this.#output = '';
     const args = ['serve', '--listen', listen, '--data-dir', this.dataDir, '--portserver', 'off', ...(this.#options.args ?? [])];
-    const child = spawn(this.#onex, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(this.#onex, args, { env: { ...process.env, ...this.#options.env }, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#process = child;
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (this.#output += text));
     this.url = await until('the registry', () => {
@@ -84,7 +84,9 @@ export class Registry {
 
   /** A command that runs until the registry is disposed of, as `node run` does. */
   keep(...args) {
-    this.#children.push(spawn(this.#onex, args, { env: this.#env(), stdio: 'ignore' }));
+    const child = spawn(this.#onex, args, { env: this.#env(), stdio: 'ignore' });
+    this.#children.push(child);
+    return child;
   }
 
   async ask(query, variables = {}) {

@@ -1,8 +1,10 @@
 import { Pause, Play, Radio } from 'lucide-react';
 import { useMemo, useState } from 'react';
+import { Link } from 'wouter';
 import { NodeLinkById } from '~/components/Links';
 import { Columns } from '~/components/Page';
 import { formatCount, plural } from '~/lib/format';
+import { paths } from '~/lib/paths';
 import { Button } from '~/ui/Button';
 import { Card, Fact, Facts } from '~/ui/Card';
 import { Id } from '~/ui/Copy';
@@ -15,6 +17,7 @@ import styles from './BusEvents.module.css';
 import type { BusDetails } from './BusPage';
 import { EventFilters, useEventFilter } from './EventFilters';
 import { PublishForm } from './PublishForm';
+import { isRegistryBus } from './registryBus';
 import { useBusEvents, type BusEvent, type BusEvents as Events } from './useBusEvents';
 
 const columns: readonly Column<BusEvent>[] = [
@@ -29,7 +32,7 @@ const columns: readonly Column<BusEvent>[] = [
 /** What travels on the bus, as it travels; and a form that publishes. */
 export function BusEvents({ bus }: { bus: BusDetails }) {
   const filter = useEventFilter();
-  const live = useBusEvents({ bus: bus.name, ...filter }, `${bus.name}\n${filter.key}`, bus.status === 'STOPPED');
+  const live = useBusEvents({ bus: bus.name, ...filter }, `${bus.name}\n${filter.key}`, bus.status === 'STOPPED' || filter.waiting);
   const [held, setHeld] = useState<Events | null>(null);
   const [open, setOpen] = useState<BusEvent | null>(null);
   const shown = held ?? live;
@@ -47,7 +50,7 @@ export function BusEvents({ bus }: { bus: BusDetails }) {
             </Button>
           }
         >
-          <EventFilters topics={topics} />
+          <EventFilters topics={topics} unknownNodes={filter.unknownNodes} />
           {live.fault && <ErrorState fault={live.fault} />}
           {live.missed > 0 && <Notice tone="warn">{plural(live.missed, 'event')} came faster than this page took them, and are not shown.</Notice>}
           <Table
@@ -70,13 +73,23 @@ export function BusEvents({ bus }: { bus: BusDetails }) {
       }
       side={
         <>
-          <PublishForm bus={bus} topics={topics} />
+          {isRegistryBus(bus) ? <RegistryBusCard /> : <PublishForm bus={bus} topics={topics} />}
           <Dialog as="sheet" open={open !== null} onClose={() => setOpen(null)} title={open?.event.eventType ?? ''}>
             {open && <EventDetails shown={open} />}
           </Dialog>
         </>
       }
     />
+  );
+}
+
+function RegistryBusCard() {
+  return (
+    <Card title="The registry’s own changes">
+      <p className="prose">
+        Every change is an event here, on <code>onex.events.</code> and its type. Nobody else publishes on this bus; the <Link href={paths.history()}>history</Link> has the same changes, with all that is known of each.
+      </p>
+    </Card>
   );
 }
 

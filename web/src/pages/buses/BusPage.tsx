@@ -6,7 +6,7 @@ import { Page } from '~/components/Page';
 import { BusStatusOf } from '~/components/StatusOf';
 import { about } from '~/data/about';
 import { useAction } from '~/data/hooks';
-import { useBusPulse } from '~/data/useBusPulse';
+import { useBusMetrics, withMetrics } from '~/data/useBusMetrics';
 import { useLiveQuery } from '~/data/useLiveQuery';
 import type { BusQuery } from '~/gql/graphql';
 import { titled } from '~/lib/format';
@@ -19,22 +19,26 @@ import { EmptyState, ErrorState, Notice, SkeletonLines } from '~/ui/States';
 import { Tabs } from '~/ui/Tabs';
 import { toast } from '~/ui/Toast';
 import { BusEvents } from './BusEvents';
+import { BusHistory } from './BusHistory';
 import { BusSettings } from './BusSettings';
 import { BusStats } from './BusStats';
 import { BusSubscribers } from './BusSubscribers';
 import { BusTopics } from './BusTopics';
 import { BusDocument, DeleteBusDocument, StartBusDocument, StopBusDocument } from './queries';
+import { isRegistryBus } from './registryBus';
 
 export type BusDetails = NonNullable<BusQuery['bus']>;
 
 const DEPENDS_ON = [...about.buses, ...about.subscribers, ...about.busNotices] as const;
+const NO_BUS: readonly BusDetails[] = [];
 
 export default function BusPage({ params }: RouteProps) {
   const name = params['name'] ?? '';
   const { data, fault, loading, refresh } = useLiveQuery({ query: BusDocument, variables: { name }, dependsOn: DEPENDS_ON });
-  const bus = data?.bus;
+  const asked = data?.bus ? [data.bus] : NO_BUS;
+  // Topics and subscribers are other than before whenever the bus is.
+  const [bus] = withMetrics(asked, useBusMetrics(asked.map((each) => each.name), refresh));
   const [tab, setTab] = useUrlState('tab', 'events');
-  useBusPulse(bus?.status === 'RUNNING' ? [bus.name] : [], refresh);
   const above = <Link href={paths.buses()}>Buses</Link>;
 
   if (!bus) {
@@ -61,7 +65,7 @@ export default function BusPage({ params }: RouteProps) {
         </>
       }
       lede={bus.purpose}
-      actions={<Actions bus={bus} />}
+      actions={!isRegistryBus(bus) && <Actions bus={bus} />}
     >
       {fault && <ErrorState fault={fault} onRetry={refresh} />}
       {bus.reason && bus.status !== 'RUNNING' && <Notice tone={bus.status === 'DEGRADED' ? 'bad' : 'neutral'}>{bus.reason}</Notice>}
@@ -74,6 +78,7 @@ export default function BusPage({ params }: RouteProps) {
           { value: 'events', label: 'Events', content: <BusEvents bus={bus} /> },
           { value: 'topics', label: <>Topics <Badge>{bus.topics.length}</Badge></>, content: <BusTopics bus={bus} /> },
           { value: 'subscribers', label: <>Subscribers <Badge>{bus.subscribers.length}</Badge></>, content: <BusSubscribers bus={bus} /> },
+          ...(isRegistryBus(bus) ? [] : [{ value: 'history', label: 'History', content: <BusHistory busId={bus.id} /> }]),
           { value: 'settings', label: 'Settings', content: <BusSettings bus={bus} /> },
         ]}
       />

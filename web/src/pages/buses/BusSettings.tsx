@@ -18,6 +18,7 @@ export function BusSettings({ bus }: { bus: BusDetails }) {
           <Fact name="Runs since"><Time at={bus.startedAt} /></Fact>
           <Fact name="Ports">{bus.portLeases.length > 0 ? bus.portLeases.map((lease) => lease.port).join(', ') : <Nothing />}</Fact>
           <Fact name="Only trusted">{bus.trustedOnly ? 'yes: events of other nodes are held back' : 'no'}</Fact>
+          <Fact name="Schemas">{bus.contractSchemas ? 'defined, else from contracts' : 'as they are defined'}</Fact>
           <Fact name="What does not fit">{bus.schemaMode === 'STRICT' ? 'is refused' : 'is delivered, and marked'}</Fact>
         </Facts>
       </Card>

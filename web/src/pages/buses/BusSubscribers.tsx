@@ -47,7 +47,7 @@ export function BusSubscribers({ bus }: { bus: BusDetails }) {
     },
   ];
   return (
-    <Card title="Subscribers" note={`${plural(bus.subscribers.length, 'subscriber')}; this page is among them while it shows the bus`} flush>
+    <Card title="Subscribers" note={plural(bus.subscribers.length, 'subscriber')} flush>
       <Table
         label="Subscribers"
         columns={withActions}

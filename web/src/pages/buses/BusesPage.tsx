@@ -5,7 +5,7 @@ import { BusLink } from '~/components/Links';
 import { Page } from '~/components/Page';
 import { BusStatusOf } from '~/components/StatusOf';
 import { about } from '~/data/about';
-import { useBusPulse } from '~/data/useBusPulse';
+import { useBusMetrics, withMetrics } from '~/data/useBusMetrics';
 import { useLiveQuery } from '~/data/useLiveQuery';
 import type { BusesQuery } from '~/gql/graphql';
 import { formatCompact, formatRate, plural, titled } from '~/lib/format';
@@ -41,8 +41,8 @@ export default function BusesPage() {
   const { data, fault, loading, refresh } = useLiveQuery({ query: BusesDocument, variables: NONE, dependsOn: DEPENDS_ON });
   const [creating, setCreating] = useState(false);
   const [, navigate] = useLocation();
-  const buses = data?.buses.nodes ?? [];
-  useBusPulse(buses.filter((bus) => bus.status === 'RUNNING').map((bus) => bus.name), refresh);
+  const asked = data?.buses.nodes ?? [];
+  const buses = withMetrics(asked, useBusMetrics(asked.map((bus) => bus.name)));
   const create = (
     <Button variant="primary" icon={<Plus aria-hidden="true" />} onClick={() => setCreating(true)}>
       Create a bus

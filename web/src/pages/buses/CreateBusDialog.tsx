@@ -5,7 +5,7 @@ import type { BusKind } from '~/gql/enums';
 import { paths } from '~/lib/paths';
 import { Button } from '~/ui/Button';
 import { Dialog, DialogActions } from '~/ui/Dialog';
-import { Field, Input, Select } from '~/ui/Field';
+import { Checkbox, Field, Input, Select } from '~/ui/Field';
 import { ErrorState } from '~/ui/States';
 import { toast } from '~/ui/Toast';
 import { CreateBusDocument } from './queries';
@@ -23,6 +23,7 @@ export function CreateBusDialog({ onClose }: { onClose: () => void }) {
   const [kind, setKind] = useState<BusKind>('LOCAL');
   const [endpointUri, setEndpointUri] = useState('');
   const [purpose, setPurpose] = useState('');
+  const [contractSchemas, setContractSchemas] = useState(false);
   const create = useAction(CreateBusDocument);
   const [, navigate] = useLocation();
   const endpoint = KINDS.find((each) => each.value === kind)?.endpoint ?? null;
@@ -30,7 +31,7 @@ export function CreateBusDialog({ onClose }: { onClose: () => void }) {
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
     const { data } = await create.run({
-      input: { name: name.trim(), kind, purpose: purpose.trim() || null, endpointUri: endpoint === null ? null : endpointUri.trim() || null },
+      input: { name: name.trim(), kind, purpose: purpose.trim() || null, contractSchemas, endpointUri: endpoint === null ? null : endpointUri.trim() || null },
     });
     if (!data) return;
     toast.done(`The bus ${data.createBus.name} is there`);
@@ -55,6 +56,9 @@ export function CreateBusDialog({ onClose }: { onClose: () => void }) {
         <Field label="Purpose" hint="What it is for, in words.">
           {(control) => <Input {...control} value={purpose} onChange={(event) => setPurpose(event.target.value)} />}
         </Field>
+        <div style={{ marginTop: 12 }}>
+          <Checkbox label="Topics take their schemas from contracts" checked={contractSchemas} onChange={setContractSchemas} />
+        </div>
         {create.fault && <div style={{ marginTop: 16 }}><ErrorState fault={create.fault} /></div>}
         <DialogActions>
           <Button onClick={onClose}>Cancel</Button>

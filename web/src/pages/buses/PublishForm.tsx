@@ -10,6 +10,7 @@ import { Field, Input, TextArea } from '~/ui/Field';
 import { ErrorState } from '~/ui/States';
 import { toast } from '~/ui/Toast';
 import type { BusDetails } from './BusPage';
+import { parseObject } from './parseObject';
 import { PublishDocument, PublisherNamesDocument } from './queries';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -30,7 +31,7 @@ export function PublishForm({ bus, topics }: { bus: BusDetails; topics: readonly
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
     const nodeId = UUID.test(node.trim()) ? node.trim() : found.find((each) => each.name === node.trim())?.id;
-    const parsed = parse(metadata);
+    const parsed = parseObject(metadata, '{"total": 12.5}');
     const wrong = {
       ...(nodeId === undefined ? { node: 'No node has this name or id.' } : {}),
       ...(parsed.problem === null ? {} : { metadata: parsed.problem }),
@@ -86,15 +87,4 @@ export function PublishForm({ bus, topics }: { bus: BusDetails; topics: readonly
       </form>
     </Card>
   );
-}
-
-function parse(text: string): { value: unknown; problem: string | null } {
-  if (text.trim() === '') return { value: null, problem: null };
-  try {
-    const value: unknown = JSON.parse(text);
-    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-    return isObject ? { value, problem: null } : { value: null, problem: 'It has to be an object: {"total": 12.5}' };
-  } catch (error) {
-    return { value: null, problem: error instanceof Error ? error.message : 'This is no JSON.' };
-  }
 }

@@ -41,6 +41,7 @@ export const BusDocument = graphql(`
       metadata
       schemaMode
       trustedOnly
+      contractSchemas
       createdAt
       startedAt
       portLeases {
@@ -76,6 +77,10 @@ export const BusDocument = graphql(`
       topics {
         name
         schema
+        schemaNode {
+          id
+          name
+        }
         publishers {
           id
           name
@@ -196,6 +201,30 @@ export const PublisherNamesDocument = graphql(`
         id
         name
       }
+    }
+  }
+`);
+
+export const BusChangesDocument = graphql(`
+  query BusChanges($busId: UUID!) {
+    events(filter: { busId: $busId }, last: 100) {
+      nodes {
+        sequence
+        type
+        time
+        actor
+        correlationId
+        nodeId
+        metadata
+      }
+    }
+  }
+`);
+
+export const DefineTopicDocument = graphql(`
+  mutation DefineTopic($input: DefineTopicInput!) {
+    defineTopic(input: $input) {
+      name
     }
   }
 `);

@@ -1,6 +1,7 @@
 import { Graph, layout as arrange } from '@dagrejs/dagre';
 import { groupBy } from '~/lib/groupBy';
 import { NODE_HEIGHT, NODE_WIDTH, type Layout, type LayoutInput, type Point } from './shape';
+import { orderLayers } from './order';
 import { place, type Joint, type Slot } from './placement';
 
 const LAYER_GAP = 96;
@@ -23,8 +24,8 @@ interface Part {
 /**
  * Layers from left to right, each connected part by itself, the parts beside and below each other.
  *
- * Dagre finds the layers and the order within each; heights are placed anew, since its own leave a graph of a thousand
- * nodes mostly empty.
+ * Dagre breaks cycles, finds the layers and leads long edges through them. The order within layers is found quicker than
+ * by itself; heights are placed anew, since its own leave a graph of a thousand nodes mostly empty.
  */
 export function layoutOf({ ids, links }: LayoutInput): Layout {
   const parts = components(ids, links);
@@ -59,7 +60,7 @@ function layered({ ids, links }: LayoutInput): Part {
   for (const id of ids) graph.setNode(id, { width: NODE_WIDTH, height: NODE_HEIGHT });
   const between = links.filter((link) => link.from !== link.to);
   for (const link of between) graph.setEdge(link.from, link.to);
-  arrange(graph);
+  arrange(graph, { customOrder: orderLayers });
 
   const slots = new Map<string, Slot>();
   const layers = new Map<number, Slot[]>();

@@ -11,6 +11,13 @@ export interface Arranged {
 const kept = new Map<string, Layout>();
 const KEPT_MAX = 8;
 
+function started(): Worker {
+  return new Worker(new URL('./layout.worker.ts', import.meta.url), { type: 'module' });
+}
+
+/** The first one starts while the graph is asked for. */
+let spare: Worker | null = started();
+
 /**
  * Where everything is, found by a worker. What was there stays until the next is; nothing is asked for where only the
  * state of nodes changed.
@@ -23,7 +30,8 @@ export function useLayout(model: GraphModel | null, withAlone: boolean): { arran
 
   useEffect(() => {
     if (signature === null || input === null || kept.has(signature)) return;
-    const worker = new Worker(new URL('./layout.worker.ts', import.meta.url), { type: 'module' });
+    const worker = spare ?? started();
+    spare = null;
     worker.addEventListener('message', (event: MessageEvent<Layout>) => {
       keep(signature, event.data);
       setArranged({ signature, layout: event.data });

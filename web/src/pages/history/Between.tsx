@@ -16,7 +16,7 @@ import { MomentPicker } from './MomentPicker';
 import { BetweenDocument } from './queries';
 import type { Snapshot } from './snapshot';
 import type { HistoryAddress } from './useFilter';
-import { useSnapshot } from './useSnapshot';
+import { useOldest, useSnapshot } from './useSnapshot';
 import { justAfter } from './window';
 
 const SHOWN_MAX = 200;
@@ -24,7 +24,8 @@ const SHOWN_MAX = 200;
 /** What is other at a later moment than at an earlier one, and the changes that made it so. */
 export function Between({ address, set }: { address: HistoryAddress; set: (next: Partial<HistoryAddress>, journey?: boolean) => void }) {
   const { sequence: last } = useChangesSnapshot();
-  const from = address.from || '0';
+  const first = useOldest();
+  const from = address.from || String(first);
   const at = address.at || String(last);
   const before = useSnapshot(from);
   const after = useSnapshot(at);
@@ -33,8 +34,8 @@ export function Between({ address, set }: { address: HistoryAddress; set: (next:
   return (
     <div className={styles.timeline}>
       <div className={styles.two}>
-        <Card title="From"><MomentPicker label="The earlier moment" value={from} onChange={(next) => set({ from: next })} last={last} snapshot={before.loading ? null : before.snapshot} /></Card>
-        <Card title="To" note={address.at ? undefined : 'now, live'}><MomentPicker label="The later moment" value={at} onChange={(next) => set({ at: next })} last={last} snapshot={after.loading ? null : after.snapshot} /></Card>
+        <Card title="From"><MomentPicker label="The earlier moment" value={from} onChange={(next) => set({ from: next })} first={first} last={last} snapshot={before.loading ? null : before.snapshot} /></Card>
+        <Card title="To" note={address.at ? undefined : 'now, live'}><MomentPicker label="The later moment" value={at} onChange={(next) => set({ at: next })} first={first} last={last} snapshot={after.loading ? null : after.snapshot} /></Card>
       </div>
       {before.fault && <ErrorState fault={before.fault} />}
       {after.fault && <ErrorState fault={after.fault} />}

@@ -31,9 +31,9 @@ export function LogList({ log, chosen, onChoose }: LogListProps) {
   const lastShown = items.at(-1)?.index ?? 0;
   useSteady(scroller, entries.map((entry) => entry.change.sequence), chosen);
 
-  const { loading, barren } = log;
-  const wantsOlder = older !== null && !barren && lastShown >= entries.length - NEAR_ROWS;
-  const wantsNewer = newer !== null && !barren && firstShown <= NEAR_ROWS;
+  const { loading } = log;
+  const wantsOlder = older !== null && lastShown >= entries.length - NEAR_ROWS;
+  const wantsNewer = newer !== null && firstShown <= NEAR_ROWS;
   useEffect(() => {
     if (loading !== null) return;
     if (wantsOlder) log.older();

@@ -16,16 +16,17 @@ import styles from './History.module.css';
 import { MomentPicker } from './MomentPicker';
 import type { Snapshot, SnapshotBus, SnapshotLease, SnapshotNode, SnapshotTool } from './snapshot';
 import type { HistoryAddress } from './useFilter';
-import { useSnapshot } from './useSnapshot';
+import { useOldest, useSnapshot } from './useSnapshot';
 
 /** The whole registry as it was at a moment. */
 export function Then({ address, set }: { address: HistoryAddress; set: (next: Partial<HistoryAddress>, journey?: boolean) => void }) {
   const { sequence: last } = useChangesSnapshot();
+  const first = useOldest();
   const at = address.at || String(last);
   const { snapshot, loading, fault } = useSnapshot(at);
   return (
     <div className={styles.timeline}>
-      <MomentPicker label="The moment" value={at} onChange={(next) => set({ at: next })} last={last} snapshot={loading ? null : snapshot} />
+      <MomentPicker label="The moment" value={at} onChange={(next) => set({ at: next })} first={first} last={last} snapshot={loading ? null : snapshot} />
       {fault && <ErrorState fault={fault} />}
       {!snapshot && !fault && <SkeletonLines count={8} label="Reading the registry as it was" />}
       {snapshot && (

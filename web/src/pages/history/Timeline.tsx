@@ -46,11 +46,6 @@ export function Timeline({ address, set }: TimelineProps) {
                 To the latest
               </Button>
             )}
-            {log.barren && (
-              <Button size="small" onClick={log.older}>
-                Look further back
-              </Button>
-            )}
           </div>
           {log.loading === 'first' && entries.length === 0 ? (
             <SkeletonLines count={12} label="Loading the history" />

@@ -175,3 +175,11 @@ export const SnapshotDocument = graphql(`
     }
   }
 `);
+
+export const OldestDocument = graphql(`
+  query OldestPlace {
+    registry {
+      oldestSequence
+    }
+  }
+`);

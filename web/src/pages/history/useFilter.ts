@@ -53,10 +53,8 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 export interface LogFilter {
   /** What the registry filters by. */
   asked: EventFilter;
-  /** The same, and what the registry cannot, for changes that are at hand. */
+  /** The same for changes that come live. */
   keep: (change: Change) => boolean;
-  /** The registry does not filter by actor: what it gives is looked through here. */
-  byActor: boolean;
 }
 
 /** The filter that the address says; null while a node's name is looked up. */
@@ -74,16 +72,15 @@ export function filterOf(said: { type: string; node: string | null; actor: strin
   const types = typesOf(said.type);
   const since = said.since ? Date.parse(said.since) : -Infinity;
   const until = said.until ? Date.parse(said.until) : Infinity;
-  const actor = said.actor.toLowerCase();
   return {
     asked: {
       types: types ? [...types] : null,
       nodeId: said.node,
+      actor: said.actor || null,
       correlationId: said.correlation || null,
       since: said.since || null,
       until: said.until || null,
     },
-    byActor: actor !== '',
     keep: (change) => {
       const time = Date.parse(change.time);
       return (
@@ -91,7 +88,7 @@ export function filterOf(said: { type: string; node: string | null; actor: strin
         (said.node === null || change.nodeId === said.node) &&
         (!said.correlation || change.correlationId === said.correlation) &&
         time >= since && time < until &&
-        change.actor.toLowerCase().includes(actor)
+        (!said.actor || change.actor === said.actor)
       );
     },
   };

@@ -10,15 +10,11 @@ import { EMPTY, justAfter, justBefore, trimmed, withLive, withNewer, withOlder, 
 const PAGE = 200;
 /** As many entries are kept; beyond, those farthest from where one looks go. */
 const KEPT = 4_000;
-/** How many pages in a row may bring nothing for a filter by actor before the viewer is asked. */
-const BARREN_MAX = 10;
 
 export interface Log {
   window: LogWindow;
   loading: 'first' | 'older' | 'newer' | null;
   fault: Fault | null;
-  /** It looked through many pages and found nothing: whether to go on is the viewer's to say. */
-  barren: boolean;
   older: () => void;
   newer: () => void;
   /** From now on, or around a place. */
@@ -31,7 +27,6 @@ export function useLog(filter: LogFilter | null, around: number | null): Log {
   const [window, setWindow] = useState<LogWindow>(EMPTY);
   const [loading, setLoading] = useState<Log['loading']>('first');
   const [fault, setFault] = useState<Fault | null>(null);
-  const [barren, setBarren] = useState(false);
   const [start, setStart] = useState<{ turn: number; around: number | null }>({ turn: 0, around });
   /** What came live while a page was on its way. */
   const waiting = useRef<Change[]>([]);
@@ -62,7 +57,6 @@ export function useLog(filter: LogFilter | null, around: number | null): Log {
       busy.current = true;
       setLoading('first');
       setFault(null);
-      setBarren(false);
       try {
         const next = await beginning(ask, filter, start.around, async (sequence) => (await uncached.query(InstantDocument, { sequence }).toPromise()).data?.at.time ?? null);
         if (!over) show(next);
@@ -85,17 +79,8 @@ export function useLog(filter: LogFilter | null, around: number | null): Log {
     if (busy.current || !filter) return;
     busy.current = true;
     setLoading(side);
-    setBarren(false);
     try {
-      let next = current.current;
-      const before = next.entries.length;
-      let pages = 0;
-      while (next[side] && next.entries.length === before && pages < BARREN_MAX) {
-        next = await grown(ask, filter, next, side);
-        pages += 1;
-      }
-      setBarren(pages >= BARREN_MAX && next.entries.length === before);
-      show(trimmed(next, KEPT, side === 'older' ? 'newer' : 'older'));
+      show(trimmed(await grown(ask, filter, current.current, side), KEPT, side === 'older' ? 'newer' : 'older'));
       setFault(null);
     } catch (error) {
       setFault(faultOfAny(error));
@@ -115,7 +100,7 @@ export function useLog(filter: LogFilter | null, around: number | null): Log {
   });
 
   const begin = (place: number | null) => setStart(({ turn }) => ({ turn: turn + 1, around: place }));
-  return { window, loading, fault, barren, older: () => void grow('older'), newer: () => void grow('newer'), begin };
+  return { window, loading, fault, older: () => void grow('older'), newer: () => void grow('newer'), begin };
 }
 
 const nothing = () => false;
@@ -126,7 +111,7 @@ async function beginning(ask: Ask, filter: LogFilter, around: number | null, ins
   const instant = around === null ? null : await instantOf(around);
   if (instant === null) {
     const page = await ask({ filter: filter.asked, last: PAGE });
-    return withOlder(EMPTY, page, filter.keep);
+    return withOlder(EMPTY, page);
   }
   const { since, until } = filter.asked;
   const middle = justAfter(instant);
@@ -134,15 +119,15 @@ async function beginning(ask: Ask, filter: LogFilter, around: number | null, ins
     ask({ filter: { ...filter.asked, until: earlier(until ?? null, middle) }, last: PAGE }),
     ask({ filter: { ...filter.asked, since: later(since ?? null, justBefore(instant)) }, first: PAGE }),
   ]);
-  return withNewer(withOlder(EMPTY, before, filter.keep), after, filter.keep);
+  return withNewer(withOlder(EMPTY, before), after);
 }
 
 async function grown(ask: Ask, filter: LogFilter, window: LogWindow, side: 'older' | 'newer'): Promise<LogWindow> {
   const edge = window[side];
   if (!edge) return window;
   return side === 'older'
-    ? withOlder(window, await ask({ filter: filter.asked, last: PAGE, ...beyond(filter, edge, side) }), filter.keep)
-    : withNewer(window, await ask({ filter: filter.asked, first: PAGE, ...beyond(filter, edge, side) }), filter.keep);
+    ? withOlder(window, await ask({ filter: filter.asked, last: PAGE, ...beyond(filter, edge, side) }))
+    : withNewer(window, await ask({ filter: filter.asked, first: PAGE, ...beyond(filter, edge, side) }));
 }
 
 function beyond(filter: LogFilter, edge: Edge, side: 'older' | 'newer'): LogPageQueryVariables {

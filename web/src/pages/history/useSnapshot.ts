@@ -1,7 +1,9 @@
 import type { CombinedError } from '@urql/core';
 import { useEffect, useState } from 'react';
+import { useQuery } from 'urql';
 import { faultOf, type Fault } from '~/data/errors';
 import { useConnection } from '~/data/hooks';
+import { OldestDocument } from './queries';
 import { loadSnapshot, momentOf, type Snapshot } from './snapshot';
 
 /** A moment while a slider moves: only where it rests is asked for. */
@@ -34,4 +36,10 @@ export function useSnapshot(text: string | null): Reading {
     };
   }, [uncached, text]);
   return { snapshot: state.snapshot, fault: state.text === text ? state.fault : null, loading: text !== null && state.text !== text };
+}
+
+/** The oldest place that can be looked at: what lies before it, retention has summed up. */
+export function useOldest(): number {
+  const [{ data }] = useQuery({ query: OldestDocument, variables: {}, requestPolicy: 'cache-and-network' });
+  return data?.registry.oldestSequence ?? 0;
 }

@@ -9,10 +9,7 @@ export interface Entry {
 /** Where to go on from: behind a cursor, or at an instant where no cursor is known. */
 export type Edge = { cursor: string } | { time: string };
 
-/**
- * A piece of the log without gaps, the latest first. A filter by actor leaves out entries, but not the places beyond
- * them: so the ends are kept apart from the entries.
- */
+/** A piece of the log without gaps, the latest first. */
 export interface LogWindow {
   entries: readonly Entry[];
   /** Null: there is nothing beyond. */
@@ -31,22 +28,20 @@ export interface LogPage {
   end: string | null;
 }
 
-export type Keep = (change: Change) => boolean;
-
-export function withOlder(window: LogWindow, page: LogPage, keep: Keep): LogWindow {
+export function withOlder(window: LogWindow, page: LogPage): LogWindow {
   const known = window.entries.at(-1)?.change.sequence ?? Infinity;
-  const added = page.entries.filter(({ change }) => change.sequence < known && keep(change)).toReversed();
+  const added = page.entries.filter(({ change }) => change.sequence < known).toReversed();
   return { ...window, entries: [...window.entries, ...added], older: page.hasPrevious && page.start !== null ? { cursor: page.start } : null };
 }
 
-export function withNewer(window: LogWindow, page: LogPage, keep: Keep): LogWindow {
+export function withNewer(window: LogWindow, page: LogPage): LogWindow {
   const known = window.entries[0]?.change.sequence ?? -1;
-  const added = page.entries.filter(({ change }) => change.sequence > known && keep(change)).toReversed();
+  const added = page.entries.filter(({ change }) => change.sequence > known).toReversed();
   return { ...window, entries: [...added, ...window.entries], newer: page.hasNext && page.end !== null ? { cursor: page.end } : null };
 }
 
 /** What comes live, in order. Only for a window that reaches up to now. */
-export function withLive(window: LogWindow, changes: readonly Change[], keep: Keep): LogWindow {
+export function withLive(window: LogWindow, changes: readonly Change[], keep: (change: Change) => boolean): LogWindow {
   const known = window.entries[0]?.change.sequence ?? -1;
   const added = changes.filter((change) => change.sequence > known && keep(change)).map((change) => ({ change, cursor: null })).toReversed();
   return added.length === 0 ? window : { ...window, entries: [...added, ...window.entries] };

@@ -4,6 +4,7 @@ import type { RouteProps } from '~/app/routes';
 import { Page } from '~/components/Page';
 import { NodeStatusOf, TrustOf } from '~/components/StatusOf';
 import { about } from '~/data/about';
+import { useBusMetrics } from '~/data/useBusMetrics';
 import { useLiveQuery } from '~/data/useLiveQuery';
 import { titled } from '~/lib/format';
 import { paths } from '~/lib/paths';
@@ -15,7 +16,7 @@ import { Tabs } from '~/ui/Tabs';
 import { NodeCalls } from './NodeCalls';
 import { NodeContract } from './NodeContract';
 import { NodeHistory } from './NodeHistory';
-import { NodeSummary } from './NodeSummary';
+import { NodeSummary, type NodeDetails } from './NodeSummary';
 import { NodeDocument } from './queries';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
@@ -36,6 +37,8 @@ export default function NodePage({ params }: RouteProps) {
   const [tab, setTab] = useUrlState('tab', 'summary');
   const [, navigate] = useLocation();
   const node = data?.node;
+  // What travels is no change of the registry.
+  useBusMetrics(busesOf(node), refresh);
   const above = <Link href={paths.nodes()}>Nodes</Link>;
 
   if (!node) {
@@ -84,4 +87,10 @@ export default function NodePage({ params }: RouteProps) {
       />
     </Page>
   );
+}
+
+/** The buses that it has places on. */
+function busesOf(node: NodeDetails | null | undefined): readonly string[] {
+  const places = node ? [...node.inboundPorts, ...node.outboundPorts] : [];
+  return [...new Set(places.flatMap(({ bus }) => (bus ? [bus.name] : [])))];
 }

@@ -10,6 +10,7 @@ import { Json } from '~/ui/Json';
 import { EmptyState } from '~/ui/States';
 import { Table, type Column } from '~/ui/Table';
 import { Duration, Nothing, Time, TimeLeft } from '~/ui/Time';
+import { NodePlaces } from './NodePlaces';
 import styles from './NodeSummary.module.css';
 
 export type NodeDetails = NonNullable<NodeQuery['node']>;
@@ -43,9 +44,10 @@ export function NodeSummary({ node }: { node: NodeDetails }) {
             <Table label="Tools of the node" columns={toolColumns} rows={node.tools.nodes} rowKey={(tool) => tool.id} height={420} empty={<EmptyState title="It offers no tool">A contract offers its node as a tool by its <code>mcp</code> part.</EmptyState>} />
           </Card>
           <div className={styles.pair}>
-            <NeighbourCard title="Upstream" hint="What it depends on, or reads from." nodes={node.upstream} />
-            <NeighbourCard title="Downstream" hint="What may break when it stops." nodes={node.downstream} />
+            <NeighbourCard title="Upstream" none="It depends on nobody, and reads from nobody." nodes={node.upstream} />
+            <NeighbourCard title="Downstream" none="Nothing breaks when it stops." nodes={node.downstream} />
           </div>
+          <NodePlaces node={node} />
           <Ports node={node} />
         </>
       }
@@ -125,10 +127,10 @@ function CapabilitiesCard({ node }: { node: NodeDetails }) {
   );
 }
 
-function NeighbourCard({ title, hint, nodes }: { title: string; hint: string; nodes: readonly Neighbour[] }) {
+function NeighbourCard({ title, none, nodes }: { title: string; none: string; nodes: readonly Neighbour[] }) {
   return (
     <Card title={title} note={plural(nodes.length, 'node')}>
-      {nodes.length === 0 && <p className="muted">Nobody. {hint}</p>}
+      {nodes.length === 0 && <p className="muted">{none}</p>}
       <ul className={styles.neighbours} tabIndex={nodes.length > 8 ? 0 : undefined} aria-label={title}>
         {nodes.map((neighbour) => (
           <li key={neighbour.id}>
@@ -142,20 +144,10 @@ function NeighbourCard({ title, hint, nodes }: { title: string; hint: string; no
 }
 
 function Ports({ node }: { node: NodeDetails }) {
-  const places = [...node.inboundPorts.map((port) => ({ ...port, way: 'in' })), ...node.outboundPorts.map((port) => ({ ...port, way: 'out' }))];
-  if (node.ports.length === 0 && places.length === 0) return null;
+  if (node.ports.length === 0) return null;
   return (
     <Card title="Ports" flush>
-      {node.ports.length > 0 && <Table label="Port leases of the node" columns={leaseColumns} rows={node.ports} rowKey={(lease) => lease.id} height={320} />}
-      {places.length > 0 && (
-        <ul className={styles.places}>
-          {places.map((port) => (
-            <li key={`${port.way} ${port.name}`}>
-              <Badge>{port.way}</Badge> <b>{port.name}</b> {port.protocol} {port.port ?? ''} {port.topic ?? port.busName ?? port.endpointUri ?? ''}
-            </li>
-          ))}
-        </ul>
-      )}
+      <Table label="Port leases of the node" columns={leaseColumns} rows={node.ports} rowKey={(lease) => lease.id} height={320} />
     </Card>
   );
 }

@@ -4,6 +4,7 @@ import { useLocation } from 'wouter';
 import { NodeLink } from '~/components/Links';
 import { Page } from '~/components/Page';
 import { NodeStatusOf, TrustOf } from '~/components/StatusOf';
+import { useKeptRows } from '~/data/useKeptRows';
 import type { NodeKind, NodeStatus, TrustState } from '~/gql/enums';
 import { formatCompact, formatCount, plural, titled } from '~/lib/format';
 import { paths } from '~/lib/paths';
@@ -15,7 +16,7 @@ import { EmptyState, ErrorState, SkeletonLines } from '~/ui/States';
 import { Table, type Column, type Sort } from '~/ui/Table';
 import { Nothing, Time } from '~/ui/Time';
 import styles from './NodesPage.module.css';
-import { useNodeRows, type NodeRow } from './useNodeRows';
+import { nodeSource, type NodeRow } from './nodeSource';
 
 const STATUSES: readonly NodeStatus[] = ['ONLINE', 'DRAINING', 'OFFLINE', 'DECLARED'];
 const KINDS: readonly NodeKind[] = ['TOOL', 'VALIDATOR', 'TEST', 'ADAPTER', 'AGENT', 'COMPUTE', 'EFFECT', 'REDUCER', 'ORCHESTRATOR', 'SERVICE', 'OTHER'];
@@ -34,7 +35,7 @@ const columns: readonly Column<NodeRow>[] = [
 ];
 
 export default function NodesPage() {
-  const { rows, complete, fault, reload } = useNodeRows();
+  const { rows, complete, fault, reload } = useKeptRows(nodeSource);
   const [search, setSearch] = useUrlState('search');
   const [status, setStatus] = useUrlState('status');
   const [kind, setKind] = useUrlState('kind');

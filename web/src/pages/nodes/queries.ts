@@ -141,6 +141,11 @@ export const NodeDocument = graphql(`
         port
         topic
         busName
+        bus {
+          name
+        }
+        subscriberCount
+        messagesPerSecond
         endpointUri
       }
       outboundPorts {
@@ -149,6 +154,11 @@ export const NodeDocument = graphql(`
         port
         topic
         busName
+        bus {
+          name
+        }
+        subscriberCount
+        messagesPerSecond
         endpointUri
       }
       upstream(depth: 1) {

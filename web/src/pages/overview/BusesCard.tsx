@@ -2,7 +2,7 @@ import { Link } from 'wouter';
 import { BusLink } from '~/components/Links';
 import { BusStatusOf } from '~/components/StatusOf';
 import type { Fault } from '~/data/errors';
-import { useBusPulse } from '~/data/useBusPulse';
+import { useBusMetrics, withMetrics } from '~/data/useBusMetrics';
 import type { OverviewBusesQuery } from '~/gql/graphql';
 import { formatCompact, formatRate } from '~/lib/format';
 import { paths } from '~/lib/paths';
@@ -19,9 +19,9 @@ const columns: readonly Column<Bus>[] = [
   { key: 'published', title: 'Published', width: '66px', align: 'end', cell: (bus) => formatCompact(bus.metrics.published) },
 ];
 
-export function BusesCard({ buses, fault, onPulse }: { buses: OverviewBusesQuery | undefined; fault: Fault | null; onPulse: () => void }) {
-  const nodes = buses?.buses.nodes ?? [];
-  useBusPulse(nodes.filter((bus) => bus.status === 'RUNNING').map((bus) => bus.name), onPulse);
+export function BusesCard({ buses, fault }: { buses: OverviewBusesQuery | undefined; fault: Fault | null }) {
+  const asked = buses?.buses.nodes ?? [];
+  const nodes = withMetrics(asked, useBusMetrics(asked.map((bus) => bus.name)));
   return (
     <Card title="Buses" flush actions={<Link href={paths.buses()}>All buses</Link>}>
       {fault && !buses ? (

@@ -44,7 +44,7 @@ export default function OverviewPage() {
         }
         side={
           <>
-            <BusesCard buses={buses.data} fault={buses.fault} onPulse={buses.refresh} />
+            <BusesCard buses={buses.data} fault={buses.fault} />
             <PortsCard ports={ports.data} fault={ports.fault} />
           </>
         }

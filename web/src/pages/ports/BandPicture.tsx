@@ -1,7 +1,7 @@
 import { useEffect, useId, useMemo, useRef, useState, type KeyboardEvent, type MouseEvent, type RefObject } from 'react';
 import { formatRelative } from '~/lib/time';
 import { useSecond } from '~/lib/clock';
-import { layOut, moveBy, nextUsed, numberAt, placeOf, type BandLayout, type NumberState } from './band';
+import { isWithin, layOut, moveBy, nextUsed, numberAt, outlineOf, placeOf, type BandLayout, type NumberState } from './band';
 import styles from './BandPicture.module.css';
 import type { Pool, PoolNumbers } from './usePools';
 
@@ -101,33 +101,30 @@ function Cells({ pool, numbers, layout }: { pool: Pool; numbers: PoolNumbers; la
       return `M${x.toFixed(1)} ${(y + top * size).toFixed(1)}h${size.toFixed(1)}v${(size * (1 - top)).toFixed(1)}h-${size.toFixed(1)}z`;
     };
     return {
+      reserved: numbers.reserved.map((span) => outlineOf({ from: Math.max(span.from, pool.from), to: Math.min(span.to, pool.to) }, layout)).join(''),
       leased: [...numbers.leases.keys()].map((number) => cell(number, 0)).join(''),
       // Half as high, so that it differs besides its colour.
       quarantined: [...numbers.keptBack.keys()].map((number) => cell(number, 0.45)).join(''),
     };
-  }, [numbers, layout, pitch, gap]);
+  }, [numbers, pool, layout, pitch, gap]);
   return (
     <>
       <defs>
         <pattern id={id} width={pitch} height={pitch} patternUnits="userSpaceOnUse">
           <rect width={pitch - gap} height={pitch - gap} className={styles.free} />
         </pattern>
+        {/* A bar in the middle of each, so that it differs besides its colour. */}
+        <pattern id={`${id}-reserved`} width={pitch} height={pitch} patternUnits="userSpaceOnUse">
+          <rect width={pitch - gap} height={pitch - gap} className={styles.ground} />
+          <rect y={(pitch - gap) * 0.4} width={pitch - gap} height={(pitch - gap) * 0.3} className={styles.reserved} />
+        </pattern>
       </defs>
-      <path d={outline(pool, layout)} fill={`url(#${id})`} />
+      <path d={outlineOf(pool, layout)} fill={`url(#${id})`} />
+      <path d={paths.reserved} fill={`url(#${id}-reserved)`} />
       <path d={paths.leased} className={styles.leased} />
       <path d={paths.quarantined} className={styles.quarantined} />
     </>
   );
-}
-
-/** The band's area: its first and its last row may not be whole. */
-function outline({ from, to }: Pool, layout: BandLayout): string {
-  const { pitch, columns, rows } = layout;
-  const start = placeOf(layout, from);
-  const end = placeOf(layout, to);
-  const right = columns * pitch;
-  if (rows === 1) return `M${start.x} 0H${end.x + pitch}V${pitch}H${start.x}z`;
-  return `M${start.x} 0H${right}V${end.y}H${end.x + pitch}V${end.y + pitch}H0V${pitch}H${start.x}z`;
 }
 
 function Ring({ layout, number, className }: { layout: BandLayout; number: number; className: string | undefined }) {
@@ -139,24 +136,28 @@ function Tip({ layout, number, numbers, width }: { layout: BandLayout; number: n
   const now = useSecond();
   const { x, y } = placeOf(layout, number);
   const lease = numbers.leases.get(number);
+  const keptBack = numbers.keptBack.get(number);
   const toLeft = x > width / 2;
   return (
     <div className={styles.tip} style={{ top: y + layout.pitch + 6, ...(toLeft ? { right: layout.columns * layout.pitch - x - layout.pitch } : { left: x }) }} aria-hidden="true">
       <b>{number}</b> {wordsOf(numbers, number)}
       {lease?.expiresAt && <div>ends {formatRelative(lease.expiresAt, now)}</div>}
+      {keptBack && <div>free {formatRelative(keptBack.until, now)}</div>}
     </div>
   );
 }
 
 export function stateOf(numbers: PoolNumbers, number: number): NumberState {
   if (numbers.leases.has(number)) return 'leased';
-  return numbers.keptBack.has(number) ? 'quarantined' : 'free';
+  if (numbers.keptBack.has(number)) return 'quarantined';
+  return isWithin(numbers.reserved, number) ? 'reserved' : 'free';
 }
 
 function wordsOf(numbers: PoolNumbers, number: number): string {
   const lease = numbers.leases.get(number);
   if (lease) return `leased to ${lease.allocatedBy}${lease.purpose ? `: ${lease.purpose}` : ''}`;
-  return numbers.keptBack.has(number) ? 'kept back after a lease' : 'free';
+  const reason = numbers.keptBack.get(number)?.reason;
+  return { leased: '', quarantined: `kept back${reason ? ` because ${reason}` : ''}`, reserved: 'kept out by the configuration', free: 'free' }[stateOf(numbers, number)];
 }
 
 function useWidth(element: RefObject<HTMLElement | null>): number {

@@ -11,13 +11,15 @@ import { Button } from '~/ui/Button';
 import { Card, Fact, Facts } from '~/ui/Card';
 import { Id } from '~/ui/Copy';
 import { EmptyState } from '~/ui/States';
-import { Nothing, Time } from '~/ui/Time';
+import { Nothing, Time, TimeLeft } from '~/ui/Time';
+import type { NumberState } from './band';
+import { stateOf } from './BandPicture';
 import { LeaseActions } from './LeaseActions';
 import { LeaseTimeLeft } from './LeaseTimeLeft';
 import type { Lease } from './leaseSource';
 import styles from './NumberCard.module.css';
 import { NumberHistoryDocument } from './queries';
-import type { Pool, PoolNumbers } from './usePools';
+import type { Pool, PoolNumbers, Quarantine } from './usePools';
 
 /** What is known of one number: who has it, or how to get it, and who had it before. */
 export function NumberCard({ number, pool, numbers, onAllocate }: { number: number | null; pool: Pool; numbers: PoolNumbers; onAllocate: (number: number) => void }) {
@@ -34,6 +36,7 @@ export function NumberCard({ number, pool, numbers, onAllocate }: { number: numb
   }
   const lease = numbers.leases.get(number);
   const keptBack = numbers.keptBack.get(number);
+  const state = stateOf(numbers, number);
   const inBand = number >= pool.from && number <= pool.to;
   return (
     <Card title={`Number ${number}`} note={`${pool.host}, ${pool.transport}`}>
@@ -45,22 +48,37 @@ export function NumberCard({ number, pool, numbers, onAllocate }: { number: numb
           </>
         ) : (
           <>
-            <Status tone={keptBack ? 'warn' : 'neutral'}>{keptBack ? 'Kept back' : inBand ? 'Free' : 'Outside the band'}</Status>
-            <p className="muted">
-              {keptBack
-                ? 'It was somebody’s a moment ago: connections may still be closing. Who had it may have it back at once.'
-                : inBand
-                  ? 'Nobody leases it here. Whether something listens there is looked at when it is leased.'
-                  : 'It can be leased all the same, by asking for it.'}
-            </p>
-            <div>
-              <Button onClick={() => onAllocate(number)}>Allocate {number}</Button>
-            </div>
+            <Status tone={state === 'quarantined' ? 'warn' : 'neutral'}>{inBand ? STATES[state] : 'Outside the band'}</Status>
+            {keptBack ? <KeptBack quarantine={keptBack} /> : <p className="muted">{inBand ? MEANINGS[state] : 'It can be leased all the same, by asking for it.'}</p>}
+            {state !== 'reserved' && (
+              <div>
+                <Button onClick={() => onAllocate(number)}>Allocate {number}</Button>
+              </div>
+            )}
           </>
         )}
         <Before number={number} host={pool.host} />
       </div>
     </Card>
+  );
+}
+
+const STATES: Record<NumberState, string> = { free: 'Free', leased: 'Leased', quarantined: 'Kept back', reserved: 'Reserved' };
+const MEANINGS: Record<NumberState, string> = {
+  free: 'Nobody leases it here. Whether something listens there is looked at when it is leased.',
+  leased: '',
+  quarantined: '',
+  reserved: 'The configuration keeps it out: nobody gets it.',
+};
+
+function KeptBack({ quarantine: { until, reason } }: { quarantine: Quarantine }) {
+  return (
+    <>
+      <p className="muted">{reason ? `It is kept back because ${reason}.` : 'Nobody else gets it for a while.'} Who had it last may have it back at once.</p>
+      <Facts>
+        <Fact name="Free again in"><TimeLeft until={until} over="a moment" /></Fact>
+      </Facts>
+    </>
   );
 }
 

@@ -39,7 +39,7 @@ export function PoolCard({ pools, pool, numbers, selected, onPool, onSelect }: P
         <ul className={styles.legend}>
           <Meaning name="leased" count={pool.allocated} className={styles.leased} />
           <Meaning name="kept back" count={pool.quarantined} className={styles.quarantined} title="After a lease, or because somebody else listens there: nobody gets them for a while." />
-          {pool.reserved > 0 && <Meaning name="reserved, not shown" count={pool.reserved} className={styles.reserved} title="The configuration keeps them out. The registry says how many they are, not which." />}
+          {pool.reserved > 0 && <Meaning name="reserved" count={pool.reserved} className={styles.reserved} title="The configuration keeps them out: nobody gets them." />}
           <Meaning name="free" count={pool.available} className={styles.free} />
         </ul>
         <Spacer />

@@ -25,7 +25,7 @@ export default function PortsPage() {
   const number = Number.parseInt(parameters.get('port') ?? '', 10) || null;
   const pools = data?.portPools ?? [];
   const pool = chosen(pools, parameters.get('pool'), number, leases);
-  const numbers = usePoolNumbers(pool, leases, data);
+  const numbers = usePoolNumbers(pool, leases);
 
   const show = (next: { port?: number | null; pool?: string }) =>
     setParameters(

@@ -55,24 +55,21 @@ export function nextUsed(used: readonly number[], number: number, forward: boole
   return used.findLast((each) => each < number) ?? null;
 }
 
-export interface EndedLease {
-  port: number;
-  host: string;
-  transports: readonly string[];
-  endedAt: string | null;
-  endReason: string | null;
+/** Consecutive numbers. */
+export interface Span {
+  from: number;
+  to: number;
 }
 
-/**
- * Which numbers are kept back, as far as it shows: the registry says how many they are, and the latest leases that ended
- * are they. Numbers that a probe found in use are not among them.
- */
-export function quarantined(ended: readonly EndedLease[], isLeased: (port: number) => boolean, count: number): Map<number, EndedLease> {
-  const found = new Map<number, EndedLease>();
-  const latestFirst = ended.filter((lease) => lease.endedAt !== null).sort((a, b) => (b.endedAt ?? '').localeCompare(a.endedAt ?? ''));
-  for (const lease of latestFirst) {
-    if (found.size >= count) break;
-    if (!isLeased(lease.port) && !found.has(lease.port)) found.set(lease.port, lease);
-  }
-  return found;
+export function isWithin(spans: readonly Span[], number: number): boolean {
+  return spans.some(({ from, to }) => number >= from && number <= to);
+}
+
+/** The outline of consecutive numbers as a path: their first and their last row may not be whole. */
+export function outlineOf({ from, to }: Span, layout: BandLayout): string {
+  const { pitch, columns } = layout;
+  const start = placeOf(layout, from);
+  const end = placeOf(layout, to);
+  if (start.y === end.y) return `M${start.x} ${start.y}H${end.x + pitch}V${end.y + pitch}H${start.x}z`;
+  return `M${start.x} ${start.y}H${columns * pitch}V${end.y}H${end.x + pitch}V${end.y + pitch}H0V${start.y + pitch}H${start.x}z`;
 }

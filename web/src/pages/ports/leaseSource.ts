@@ -1,4 +1,4 @@
-import { print } from 'graphql';
+import { stringifyDocument } from '@urql/core';
 import { about } from '~/data/about';
 import { faultOf } from '~/data/errors';
 import { manyRequest } from '~/data/many';
@@ -10,7 +10,7 @@ export type { Lease };
 
 /** As many as the registry takes in one document, with all that is asked of each. */
 const TOGETHER = 50;
-const FRAGMENT = print(LeaseFragment);
+const FRAGMENT = stringifyDocument(LeaseFragment);
 
 /** Every lease that holds. */
 export const leaseSource: RowsSource<Lease> = {
@@ -29,12 +29,11 @@ export const leaseSource: RowsSource<Lease> = {
     const { hasNextPage, endCursor } = data.ports.pageInfo;
     return { answer: { rows: data.ports.nodes, next: hasNextPage ? endCursor : null }, fault: null };
   },
-  again: async (client, groups) => {
-    const ids = groups.filter((id) => id !== '');
+  again: async (client, ids) => {
     const rows: Lease[] = [];
     for (let from = 0; from < ids.length; from += TOGETHER) {
       const part = ids.slice(from, from + TOGETHER);
-      const { query, variables } = manyRequest(part, (id) => `port(leaseId: ${id}) { ...Lease }`, FRAGMENT);
+      const { query, variables } = manyRequest(part, (id) => `port(leaseId: ${id}) { ...Lease }`, { fragment: FRAGMENT });
       const { data, error } = await client.query<Record<string, Lease | null>>(query, variables).toPromise();
       if (!data) return { answer: null, fault: error ? faultOf(error) : null };
       // An id may have filled the request up.

@@ -66,39 +66,21 @@ export const PoolsDocument = graphql(`
       to
       size
       reserved
+      reservedRanges {
+        from
+        to
+      }
       allocated
       available
       quarantined
+      quarantines {
+        port
+        until
+        reason
+      }
       granted
       refused
       conflicts
-    }
-    released: ports(filter: { status: RELEASED }, first: 100) {
-      nodes {
-        port
-        host
-        transports
-        endedAt
-        endReason
-      }
-    }
-    expired: ports(filter: { status: EXPIRED }, first: 100) {
-      nodes {
-        port
-        host
-        transports
-        endedAt
-        endReason
-      }
-    }
-    rebound: ports(filter: { status: REBOUND }, first: 100) {
-      nodes {
-        port
-        host
-        transports
-        endedAt
-        endReason
-      }
     }
   }
 `);

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { registerMany } from '../support/fill.mjs';
+import { frameWords, watchFrames } from '../support/frames.mjs';
+
+const COUNT = 10_000;
+const ROWS_MAX = 60;
+const SCROLL_SECONDS = 3;
+
+const rowCount = (page, count) => page.waitForFunction((wanted) => document.querySelector('[role=table]')?.getAttribute('aria-rowcount') === String(wanted + 1), count);
+
+/** Runs in the page: scrolls down by so many pixels, bit by bit, and says how many rows were in the page at most. */
+function scrollDown({ seconds, pixels }) {
+  const scroller = document.querySelector('[role=table]');
+  const box = scroller.getBoundingClientRect();
+  const began = performance.now();
+  let most = 0;
+  let blank = 0;
+  return new Promise((resolve) => {
+    const frame = () => {
+      // What the frame before has asked for is drawn by now.
+      most = Math.max(most, scroller.querySelectorAll('[data-index]').length);
+      if (!document.elementFromPoint(box.left + 40, box.top + box.height / 2)?.closest('[data-index]')) blank += 1;
+      const part = Math.min(1, (performance.now() - began) / (seconds * 1_000));
+      scroller.scrollTo(0, part * Math.min(pixels, scroller.scrollHeight - scroller.clientHeight));
+      if (part < 1) requestAnimationFrame(frame);
+      else resolve({ most, blank });
+    };
+    frame();
+  });
+}
+
+/** Runs in the page: milliseconds from a change of a control until the table says so many rows, painted. */
+function answered({ count, act }) {
+  const table = document.querySelector('[role=table]');
+  return new Promise((resolve) => {
+    const began = performance.now();
+    const look = () => {
+      if (table.getAttribute('aria-rowcount') !== String(count + 1)) requestAnimationFrame(look);
+      else requestAnimationFrame(() => resolve(Math.round(performance.now() - began)));
+    };
+    const box = document.querySelector('input[type=search]');
+    Object.getOwnPropertyDescriptor(window.HTMLInputElement.prototype, 'value').set.call(box, act);
+    box.dispatchEvent(new window.Event('input', { bubbles: true }));
+    look();
+  });
+}
+
+export const cases = {
+  'ten thousand nodes are a table of which only what is in view is in the page': async ({ start, open }, say) => {
+    const { registry, base } = await start();
+    let began = performance.now();
+    await registerMany(registry, 'many', COUNT);
+    say(`${COUNT} nodes registered in ${((performance.now() - began) / 1_000).toFixed(1)} s`);
+
+    const tab = await open(base);
+    const { page } = tab;
+    began = performance.now();
+    await tab.go('/nodes');
+    await page.getByRole('row', { name: /many_00000/ }).waitFor();
+    const first = Math.round(performance.now() - began);
+    await rowCount(page, COUNT);
+    say(`the first rows after ${first} ms, all of them after ${Math.round(performance.now() - began)} ms`);
+
+    for (const [how, pixels] of [['as one reads', 6_000], ['as one drags the scroll bar', Infinity]]) {
+      await page.evaluate(watchFrames);
+      const { most, blank } = await page.evaluate(scrollDown, { seconds: SCROLL_SECONDS, pixels });
+      say(`scrolled ${how}: ${frameWords(await page.evaluate(() => window.seen()))}, ${blank} frames without rows, ${most} rows in the page at most`);
+      assert.ok(most < ROWS_MAX, `${most} rows in the page`);
+    }
+    await page.getByRole('row', { name: /many_09999/ }).waitFor();
+
+    const times = [];
+    for (const [act, count] of [['many_07', 1_000], ['many_077', 100], ['many_07777', 1], ['', COUNT], ['part_12', 550]]) times.push(`${act || 'nothing'} ${await page.evaluate(answered, { act, count })}`);
+    say(`searched, in ms: ${times.join(', ')}`);
+    await page.getByRole('searchbox').fill('');
+    await rowCount(page, COUNT);
+    began = performance.now();
+    await page.getByRole('columnheader', { name: 'Kind' }).getByRole('button').click();
+    await page.waitForFunction(() => /Compute/.test(document.querySelector('[data-index="0"]')?.textContent ?? ''));
+    say(`sorted by another column in ${Math.round(performance.now() - began)} ms`);
+
+    // Live among them, and no row more in the page.
+    await page.getByRole('searchbox').fill('a_late_one');
+    await page.getByText('No node fits these filters').waitFor();
+    await registry.register({ name: 'a_late_one', ttlSeconds: 3600 });
+    await page.getByRole('row', { name: /a_late_one/ }).waitFor();
+    await page.getByRole('searchbox').fill('');
+    await rowCount(page, COUNT + 1);
+    assert.ok((await page.locator('[data-index]').count()) < ROWS_MAX);
+    assert.deepEqual(tab.problems(), []);
+    await tab.close();
+  },
+};
