@@ -9,7 +9,8 @@ use async_nats::datetime::DateTime;
 use async_nats::jetstream::context::{ContextBuilder, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, ErrorCode};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+use percent_encoding::percent_decode_str;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -24,7 +25,8 @@ const DUPLICATES_FOR: Duration = Duration::from_secs(120);
 /// How a bus over JetStream is reached and kept.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The servers of a cluster: `nats://host:port` or `tls://host:port`.
+    /// The servers of a cluster: `nats://host:port` or `tls://host:port`, with `user:password@` or `token@` where they
+    /// want one.
     pub servers: Vec<String>,
     /// A credentials file, as `nsc` writes it.
     pub credentials: Option<PathBuf>,
@@ -91,7 +93,18 @@ async fn connect(options: &Options, link: watch::Sender<live::Link>) -> Result<C
     if let Some(path) = &options.tls_ca {
         asked = asked.add_root_certificates(path.clone()).require_tls(true);
     }
-    asked.connect(&options.servers).await.map_err(|error| match error.kind() {
+    let servers: Result<Vec<ServerAddr>, _> = options.servers.iter().map(|server| server.parse()).collect();
+    let servers = servers.map_err(refused)?;
+    // The client itself does not look for them there.
+    if let Some(known) = servers.iter().find(|server| server.has_user_pass()) {
+        let meant = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let user = known.username().map(meant).unwrap_or_default();
+        asked = match known.password().map(meant) {
+            Some(password) => asked.user_and_password(user, password),
+            None => asked.token(user),
+        };
+    }
+    asked.connect(servers).await.map_err(|error| match error.kind() {
         ConnectErrorKind::ServerParse
         | ConnectErrorKind::Authentication
         | ConnectErrorKind::AuthorizationViolation
