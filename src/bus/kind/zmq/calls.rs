@@ -26,11 +26,14 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::sync::mpsc::{self, OwnedPermit};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 
-/// How many messages wait for a program that does not read.
+/// How many messages wait for a program. What is more waits with who asks, [`READS_WITHIN`] at most.
 const WAITING_MAX: usize = 64;
+/// How long a program with a full queue may take to read from it, until it counts as one that does not read.
+const READS_WITHIN: Duration = Duration::from_secs(5);
 /// How many addresses one program may serve.
 const ADDRESSES_MAX: usize = 1_000;
 
@@ -47,6 +50,9 @@ struct Waiting {
     bytes_max: usize,
     tell: oneshot::Sender<Result<Answered, Unanswered>>,
 }
+
+/// Where the answer to a call comes; closed where its program goes.
+type Answer = oneshot::Receiver<Result<Answered, Unanswered>>;
 
 #[derive(Default)]
 struct State {
@@ -92,45 +98,66 @@ impl Calls {
     pub(super) async fn ask(&self, call: Call) -> Result<Answered, Unanswered> {
         let headers: BTreeMap<_, _> = call.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let headers = serde_json::to_vec(&headers).map_err(|error| Unanswered::NotBegun(error.to_string()))?;
-        let said = [frame(">call"), frame(&call.id), frame(call.address.as_str()), call.arguments, headers.into()];
-        let (tell, told) = oneshot::channel();
-        let waiting = |program| Waiting { program, bytes_max: call.answer_bytes_max, tell };
-        self.held().send(&call.id, &call.address, &said, waiting)?;
+        let said =
+            [frame(">call"), frame(&call.id), frame(call.address.as_str()), call.arguments.clone(), headers.into()];
+        let until = Instant::now() + Duration::from_millis(call.timeout_ms);
+        let told = self.begin(&call, &said, until).await?;
         let _asked = Asked { calls: self, id: &call.id };
-        match timeout(Duration::from_millis(call.timeout_ms), told).await {
+        match timeout_at(until, told).await {
             Ok(Ok(answered)) => answered,
             Ok(Err(_)) => Err(Unanswered::Lost("the program went in the middle of the call".to_owned())),
             Err(_) => Err(Unanswered::TimedOut),
         }
     }
+
+    /// Sends a call as soon as one of those who serve its address has room for it: where its answer comes.
+    async fn begin(&self, call: &Call, said: &[Bytes], until: Instant) -> Result<Answer, Unanswered> {
+        let until = until.min(Instant::now() + READS_WITHIN);
+        loop {
+            let (number, queue) = self.held().next(&call.address)?;
+            let Ok(place) = timeout_at(until, queue.reserve_owned()).await else {
+                let reason = format!("the programs that serve {} do not read what they are sent", call.address);
+                return Err(Unanswered::NotBegun(reason));
+            };
+            // Where the program went or left meanwhile, it is another's turn.
+            if let Ok(place) = place
+                && let Some(told) = self.held().send(number, place, call, said)
+            {
+                return Ok(told);
+            }
+        }
+    }
 }
 
 impl State {
-    fn send(
-        &mut self,
-        id: &str,
-        address: &TopicName,
-        said: &[Bytes],
-        waiting: impl FnOnce(u64) -> Waiting,
-    ) -> Result<(), Unanswered> {
-        let serving: Vec<u64> =
-            self.programs.iter().filter(|(_, program)| program.serves.contains(address)).map(|(at, _)| *at).collect();
-        if serving.is_empty() {
-            return Err(Unanswered::NotBegun(format!("no program that is connected serves {address}")));
-        }
+    /// Whose turn it is of those who serve an address: the next one that has room, else the next one.
+    fn next(&mut self, address: &TopicName) -> Result<(u64, mpsc::Sender<Vec<Bytes>>), Unanswered> {
+        let serving: Vec<(u64, &Program)> = self
+            .programs
+            .iter()
+            .filter(|(_, program)| program.serves.contains(address) && !program.queue.is_closed())
+            .map(|(number, program)| (*number, program))
+            .collect();
         let last = self.turns.get(address).copied().unwrap_or_default();
-        let next = serving.partition_point(|number| *number <= last);
-        let in_turn = (0..serving.len()).map(|step| serving[(next + step) % serving.len()]);
-        for number in in_turn {
-            let Some(program) = self.programs.get(&number) else { continue };
-            let frames = program.path.iter().chain(said).cloned().collect();
-            if program.queue.try_send(frames).is_ok() {
-                self.turns.insert(address.clone(), number);
-                self.waiting.insert(id.to_owned(), waiting(number));
-                return Ok(());
-            }
-        }
-        Err(Unanswered::NotBegun(format!("the programs that serve {address} do not read what they are sent")))
+        let (before, after) = serving.split_at(serving.partition_point(|(number, _)| *number <= last));
+        let mut in_turn = after.iter().chain(before);
+        let next = in_turn.clone().find(|(_, program)| program.queue.capacity() > 0).or_else(|| in_turn.next());
+        let Some((number, program)) = next else {
+            return Err(Unanswered::NotBegun(format!("no program that is connected serves {address}")));
+        };
+        let next = (*number, program.queue.clone());
+        self.turns.insert(address.clone(), next.0);
+        Ok(next)
+    }
+
+    /// Puts a call into a program's queue; nothing where the program does not serve its address any more.
+    fn send(&mut self, number: u64, place: OwnedPermit<Vec<Bytes>>, call: &Call, said: &[Bytes]) -> Option<Answer> {
+        let program = self.programs.get(&number).filter(|program| program.serves.contains(&call.address))?;
+        place.send(program.path.iter().chain(said).cloned().collect());
+        let (tell, told) = oneshot::channel();
+        let waiting = Waiting { program: number, bytes_max: call.answer_bytes_max, tell };
+        self.waiting.insert(call.id.clone(), waiting);
+        Some(told)
     }
 
     fn serve(&mut self, number: u64, path: Vec<Bytes>, address: &[u8]) -> Result<(), String> {
@@ -276,6 +303,26 @@ mod tests {
         assert_eq!(second.await, Ok(Answered::Result(Bytes::from_static(b"3"))));
         drop(one);
         assert!(matches!(first.await, Err(Unanswered::Lost(_))));
+    }
+
+    #[tokio::test]
+    async fn calls_wait_for_a_program_that_reads_late_and_not_for_ever() {
+        let calls = Arc::new(Calls::default());
+        let (one, mut ones) = calls.attach();
+        one.hear(Vec::new(), &said(&[">serve", "math.add"])).unwrap();
+        let mut begun: Vec<_> =
+            (0..=WAITING_MAX).map(|number| Box::pin(calls.ask(call(&number.to_string())))).collect();
+        assert!(begun.iter_mut().all(|asked| asked.as_mut().now_or_never().is_none()));
+        ones.try_recv().unwrap();
+        assert!(begun[WAITING_MAX].as_mut().now_or_never().is_none());
+        one.hear(Vec::new(), &said(&[">result", &WAITING_MAX.to_string(), "1"])).unwrap();
+        assert_eq!(begun.pop().unwrap().await, Ok(Answered::Result(Bytes::from_static(b"1"))));
+        let unread = calls.ask(Call { timeout_ms: 20, ..call("unread") }).await;
+        assert!(matches!(unread, Err(Unanswered::NotBegun(reason)) if reason.contains("do not read")));
+        let mut waits = Box::pin(calls.ask(call("waits")));
+        assert!(waits.as_mut().now_or_never().is_none());
+        drop((one, ones));
+        assert!(matches!(waits.await, Err(Unanswered::NotBegun(reason)) if reason.contains("no program")));
     }
 
     #[tokio::test]

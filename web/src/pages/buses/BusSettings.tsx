@@ -17,6 +17,11 @@ export function BusSettings({ bus }: { bus: BusDetails }) {
           <Fact name="Created"><Time at={bus.createdAt} /></Fact>
           <Fact name="Runs since"><Time at={bus.startedAt} /></Fact>
           <Fact name="Ports">{bus.portLeases.length > 0 ? bus.portLeases.map((lease) => lease.port).join(', ') : <Nothing />}</Fact>
+          {bus.endpointUri !== null && (
+            <Fact name="While the broker is away">
+              {policy.queuesWhileAway ? 'what is published waits, 30 seconds at most' : 'publishing is refused'}
+            </Fact>
+          )}
           <Fact name="Only trusted">{bus.trustedOnly ? 'yes: events of other nodes are held back' : 'no'}</Fact>
           <Fact name="Schemas">{bus.contractSchemas ? 'defined, else from contracts' : 'as they are defined'}</Fact>
           <Fact name="What does not fit">{bus.schemaMode === 'STRICT' ? 'is refused' : 'is delivered, and marked'}</Fact>

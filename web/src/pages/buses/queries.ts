@@ -73,6 +73,7 @@ export const BusDocument = graphql(`
         historySeconds
         maxDeliveries
         retryBackoffMs
+        queuesWhileAway
       }
       topics {
         name
