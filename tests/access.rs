@@ -560,6 +560,25 @@ async fn the_registrys_bus_tells_each_what_it_may_know_of() {
 }
 
 #[tokio::test]
+async fn a_viewer_has_no_events_kept_and_an_agent_has() {
+    let guarded = guarded("");
+    let create = "mutation { createBus(input: {name: \"shop\", kind: LOCAL}) { id } }";
+    ask(&guarded.admin, create, json!({})).await.unwrap();
+    let listen = "subscription { busEvents(bus: \"shop\", durable: \"mine\") { sequence } }";
+    let (viewer, ..) = guarded.client("vic", &["viewer"], None).await;
+    let mut refused = viewer.subscribe::<Value>(listen, json!({})).await.unwrap();
+    assert_eq!(code(&refused.next().await.unwrap()), "PERMISSION_DENIED");
+    let (agent, ..) = guarded.client("agatha", &["agent"], None).await;
+    let _events = agent.subscribe::<Value>(listen, json!({})).await.unwrap();
+    eventually("the name is known", async || {
+        let asked = "{ bus(by: {name: \"shop\"}) { subscribers { name } } }";
+        let seen = ask(&guarded.admin, asked, json!({})).await.unwrap();
+        (seen["bus"]["subscribers"].to_string().contains("mine")).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn buses_and_topics_are_for_those_whom_the_policy_permits_them() {
     let directory = tempfile::tempdir().unwrap();
     let policy = r#"

@@ -3,6 +3,7 @@
 
 use crate::support::broker::Broker;
 use crate::support::certificates::Certificates;
+use crate::support::credentials::Credentials;
 use crate::support::program::Program;
 use crate::support::server::Server;
 use crate::support::{PATIENCE, eventually, python};
@@ -185,17 +186,46 @@ async fn a_jetstream_bus_is_reached_over_tls_by_a_user_whose_password_nobody_is_
     assert!(!foreign.contains("hush") && !stranger.contains("guess"), "{foreign} {stranger}");
     let made = server.query(CREATE, input("hush", "ca.pem")).await;
     assert_eq!(made["createBus"]["status"], "RUNNING", "{made}");
+    carries(&server, "hush").await;
+}
+
+/// The bus `sealed` carries an event, and nothing that is asked of it tells the secret.
+async fn carries(server: &Server, secret: &str) {
     let mut events = server.client().subscribe::<Value>(EVENTS, json!({"bus": "sealed"})).await.unwrap().boxed();
     eventually("it listens", async || {
-        let asked = "{ bus(by: {name: \"sealed\"}) { endpointUri metrics { subscriberCount } } }";
+        let asked = "{ bus(by: {name: \"sealed\"}) { endpointUri metadata metrics { subscriberCount } } }";
         let bus = server.query(asked, Value::Null).await["bus"].take();
-        assert!(!bus.to_string().contains("hush"), "{bus}");
+        assert!(!bus.to_string().contains(secret), "{bus}");
         (bus["metrics"]["subscriberCount"] != 0).then_some(())
     })
     .await;
     let published = json!({"i": {"bus": "sealed", "topic": "t", "event": event(7)}});
     server.query(PUBLISH, published).await;
     assert_eq!(next(&mut events).await["event"]["metadata"]["number"], 7);
+}
+
+#[tokio::test]
+async fn a_jetstream_bus_is_reached_with_a_credentials_file_and_not_with_a_strangers() {
+    let credentials = Credentials::new();
+    credentials.user("ours.creds");
+    credentials.stranger("theirs.creds");
+    let configuration = credentials.path("server.conf").display().to_string();
+    let Some(broker) = Broker::nats_with(vec!["-c".to_owned(), configuration]).await else { return };
+    let server = Server::start();
+    let input = |name: &str| {
+        let url = format!("nats://127.0.0.1:{}", broker.port);
+        let metadata = json!({"credentials": credentials.path(name)});
+        json!({"i": {"name": "sealed", "kind": "JETSTREAM", "endpointUri": url, "metadata": metadata}})
+    };
+    for name in ["theirs.creds", "nobodys.creds"] {
+        let (_, refused) = server.refused(CREATE, input(name)).await;
+        assert!(!refused.contains("SEED"), "{refused}");
+    }
+    let made = server.query(CREATE, input("ours.creds")).await;
+    assert_eq!(made["createBus"]["status"], "RUNNING", "{made}");
+    let text = std::fs::read_to_string(credentials.path("ours.creds")).unwrap();
+    let seed = text.lines().find(|line| line.starts_with("SU")).unwrap();
+    carries(&server, seed).await;
 }
 
 #[tokio::test]

@@ -42,6 +42,8 @@ words! {
         Read = "read",
         /// To follow changes, or events.
         Subscribe = "subscribe",
+        /// To have a bus keep events for a name.
+        Attach = "attach",
         /// To send an event.
         Publish = "publish",
         /// To make a node known, or change what is known of it.

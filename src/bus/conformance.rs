@@ -211,6 +211,25 @@ async fn a_reader_that_missed_nothing_goes_on_whatever_is_gone(site: &dyn Site) 
     assert_eq!(places(&open.carrier.read(gone[gone.len() - 1], 2).await.unwrap()), kept[..2]);
 }
 
+/// Of kinds whose bounds take also what is still to come to a group: the group is told how much, once, and goes on.
+/// `open` keeps some twenty events.
+pub async fn a_group_is_told_how_many_a_bound_took(open: &Open) {
+    // First the group has got nothing at all, then it has.
+    for first in [1, 1_001] {
+        drop(open.carrier.group(name("g"), Begin::Now).await.unwrap());
+        let published = publish(&*open.carrier, first, 400).await;
+        let mut group = open.carrier.group(name("g"), Begin::Now).await.unwrap();
+        let told = group.next().await;
+        let Err(Failure::Missed { lost, oldest }) = told else { panic!("{told:?}") };
+        let kept = published.iter().position(|place| *place == oldest).unwrap();
+        assert!(kept > 0 && lost == kept as u64, "{lost} are said to be lost, {kept} are");
+        for place in &published[kept..] {
+            assert_eq!(next(&mut group).await.carried.place, *place);
+            group.acknowledge(&[*place]).await.unwrap();
+        }
+    }
+}
+
 /// Publishes more on one topic than is kept; says what went and what is there.
 async fn published_beyond_bounds(open: &Open) -> (Vec<Place>, Vec<Place>) {
     let mut published = Vec::new();

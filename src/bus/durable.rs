@@ -127,6 +127,18 @@ pub struct Durable {
     open: BTreeMap<Place, Open>,
 }
 
+impl Moves {
+    /// These, and then others.
+    pub fn extend(&mut self, others: Moves) {
+        let Moves { give, bury, retry, acknowledge, tell } = others;
+        self.give.extend(give);
+        self.bury.extend(bury);
+        self.retry.extend(retry);
+        self.acknowledge.extend(acknowledge);
+        self.tell.extend(tell);
+    }
+}
+
 impl Durable {
     /// One that has nothing yet.
     pub fn new(terms: Terms) -> Self {

@@ -63,9 +63,9 @@ impl Metrics {
         }
     }
 
-    /// An event was lost.
-    pub fn dropped(&mut self) {
-        self.dropped += 1;
+    /// So many events were lost.
+    pub fn dropped(&mut self, count: u64) {
+        self.dropped += count;
     }
 
     /// An event did not fit.

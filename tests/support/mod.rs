@@ -4,6 +4,7 @@
 #[path = "../../src/bus/kind/broker.rs"]
 pub mod broker;
 pub mod certificates;
+pub mod credentials;
 pub mod door;
 pub mod program;
 pub mod provider;

@@ -16,7 +16,7 @@ use crate::model::{BusId, DurableSubscriber, NodeId, SubscriberName, TopicName};
 use crate::registry::command::{Command, Request};
 use crate::registry::decide::Answer;
 use crate::registry::engine;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -68,16 +68,9 @@ impl Named {
 enum Asked {
     /// An event was handed over.
     Handed(Place),
-    /// An event is done with, or is to come again.
-    Answer { place: Place, is_done: bool, tell: oneshot::Sender<Result<(), Unanswered>> },
-}
-
-/// Why an answer counts for nothing.
-enum Unanswered {
-    /// Nothing of that place is open here.
-    NotOpen,
-    /// The carrier has not heard of it yet.
-    NotHeard(Failure),
+    /// Events are done with, or are to come again. Those that are open here are told, once the carrier has heard of
+    /// them.
+    Answer { places: BTreeSet<Place>, is_done: bool, tell: oneshot::Sender<Result<BTreeSet<Place>, Failure>> },
 }
 
 /// The seats of those who listen on one bus by name.
@@ -120,32 +113,35 @@ impl Hub {
         self.running(id).map_or(0, |running| running.seats().of(name).len())
     }
 
-    /// Says of an event of a durable subscriber that it is done with, or is to come again. Whether it was open: what is
-    /// not was acknowledged, or its time was up and it comes again.
+    /// Says of events of a durable subscriber that they are done with, or are to come again. Which of them were open:
+    /// what is not was acknowledged, or its time was up and it comes again.
     pub async fn acknowledge(
         &self,
         id: BusId,
         name: &SubscriberName,
-        place: Place,
+        mut places: BTreeSet<Place>,
         is_done: bool,
-    ) -> Result<bool, Error> {
+    ) -> Result<BTreeSet<Place>, Error> {
         let running = self.running(id)?;
         let seats = running.seats().of(name);
+        let mut open = BTreeSet::new();
         for seat in seats {
+            if places.is_empty() {
+                break;
+            }
             let (tell, told) = oneshot::channel();
             let answered = async {
                 // One that has ended has nothing open.
-                let sent = seat.send(Asked::Answer { place, is_done, tell }).await;
-                if sent.is_ok() { told.await.unwrap_or(Err(Unanswered::NotOpen)) } else { Err(Unanswered::NotOpen) }
+                let sent = seat.send(Asked::Answer { places: places.clone(), is_done, tell }).await;
+                if sent.is_ok() { told.await.unwrap_or_else(|_| Ok(BTreeSet::new())) } else { Ok(BTreeSet::new()) }
             };
-            let late = || Err(Unanswered::NotHeard(Failure::Away("it did not answer in time".to_owned())));
-            match timeout(ACKNOWLEDGED_WAIT, answered).await.unwrap_or_else(|_| late()) {
-                Ok(()) => return Ok(true),
-                Err(Unanswered::NotOpen) => {}
-                Err(Unanswered::NotHeard(failure)) => return Err(running.unreachable(&failure)),
-            }
+            let late = || Err(Failure::Away("it did not answer in time".to_owned()));
+            let answered = timeout(ACKNOWLEDGED_WAIT, answered).await.unwrap_or_else(|_| late());
+            let theirs = answered.map_err(|failure| running.unreachable(&failure))?;
+            places.retain(|place| !theirs.contains(place));
+            open.extend(theirs);
         }
-        Ok(false)
+        Ok(open)
     }
 
     /// Forgets a durable subscriber, with all that waits for it; those who listen by its name do no longer.
@@ -199,8 +195,8 @@ struct Desk {
     group: Box<dyn Group>,
     machine: Durable,
     out: mpsc::UnboundedSender<Given>,
-    /// Whether something was lost before the next event.
-    has_lost: bool,
+    /// How many events were lost before the next one.
+    lost: u64,
     /// Acknowledged, and the carrier has not heard of it.
     done: Vec<Place>,
     /// To come again, and the carrier has not heard of it.
@@ -223,7 +219,7 @@ impl Desk {
         }
         let machine = Durable::new(terms);
         let (done, again) = (Vec::new(), Vec::new());
-        Desk { running, subscriber, node, shown, group, machine, out, has_lost: false, done, again }
+        Desk { running, subscriber, node, shown, group, machine, out, lost: 0, done, again }
     }
 
     async fn run(mut self, mut asks: mpsc::Receiver<Asked>, mut ended: watch::Receiver<bool>) {
@@ -253,23 +249,26 @@ impl Desk {
                 let moves = self.machine.handed(now, place);
                 self.make(moves).await.is_ok()
             }
-            Asked::Answer { place, is_done, tell } => {
-                let said = if is_done { self.machine.acknowledged(place) } else { self.machine.refused(place) };
-                let answer = match said {
-                    Ok(moves) => self.make(moves).await,
-                    Err(_) => {
-                        // Who asked may have given up.
-                        let _ = tell.send(Err(Unanswered::NotOpen));
-                        return true;
+            Asked::Answer { places, is_done, tell } => {
+                let (mut open, mut all) = (BTreeSet::new(), Moves::default());
+                for place in places {
+                    let said = if is_done { self.machine.acknowledged(place) } else { self.machine.refused(place) };
+                    if let Ok(moves) = said {
+                        open.insert(place);
+                        all.extend(moves);
                     }
-                };
+                }
+                let answer = self.make(all).await;
                 let goes_on = answer.is_ok();
-                let unheard = self.done.contains(&place) || self.again.iter().any(|(again, _)| *again == place);
+                let mut unheard = self.done.iter().chain(self.again.iter().map(|(place, _)| place));
                 let answer = match answer {
-                    Ok(()) if unheard => Err(Failure::Away("it is told as soon as the carrier is back".to_owned())),
+                    Ok(()) if unheard.any(|place| open.contains(place)) => {
+                        Err(Failure::Away("it is told as soon as the carrier is back".to_owned()))
+                    }
                     answer => answer,
                 };
-                let _ = tell.send(answer.map_err(Unanswered::NotHeard));
+                // Who asked may have given up.
+                let _ = tell.send(answer.map(|()| open));
                 goes_on
             }
         }
@@ -288,9 +287,9 @@ impl Desk {
                 };
                 self.make(moves).await.is_ok()
             }
-            Err(Failure::Gone { oldest }) => {
-                self.has_lost = true;
-                self.running.router().lost(now, self.subscriber.id, oldest);
+            Err(Failure::Missed { lost, oldest }) => {
+                self.lost += lost;
+                self.running.router().lost(now, self.subscriber.id, lost, oldest);
                 self.running.look_again();
                 true
             }
@@ -299,7 +298,8 @@ impl Desk {
                 sleep(LOOK_EVERY).await;
                 true
             }
-            Err(Failure::Refused(_)) => false,
+            // A group goes on by itself: nothing that it asks for is gone.
+            Err(Failure::Refused(_) | Failure::Gone { .. }) => false,
         }
     }
 
@@ -315,7 +315,7 @@ impl Desk {
         while let Some(Moves { give, bury, retry, acknowledge, tell }) = to_do.pop() {
             let now = self.running.clock().now();
             for mut given in give {
-                given.missed = u64::from(std::mem::take(&mut self.has_lost));
+                given.missed = std::mem::take(&mut self.lost);
                 self.running.router().delivered(now, &given.event, given.redelivery, self.node);
                 // One who has left is found out by the loop, and its events come again.
                 let _ = self.out.send(given);

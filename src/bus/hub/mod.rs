@@ -16,6 +16,7 @@ mod of_registry;
 mod past;
 mod running;
 mod waiting;
+mod waking;
 
 pub use announcing::Announced;
 pub use carriers::check;

@@ -4,6 +4,7 @@ use super::carriers::Opened;
 use super::contracts::FromContracts;
 use super::defaults::Defaults;
 use super::durable::Seats;
+use super::waking::Waking;
 use super::{Error, Hub, announcing, past, waiting};
 use crate::bus::durable;
 use crate::bus::filter::Filter;
@@ -25,15 +26,13 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::task::{AbortHandle, yield_now};
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 /// How long a bus that stops waits until everybody has taken what waits for it.
 const DRAINED_WAIT: Duration = Duration::from_secs(2);
 /// How often it is looked whether they have.
 const DRAINED_LOOK: Duration = Duration::from_millis(10);
-/// How many events are taken in before those who listen are woken.
-const HEARD_AT_ONCE: usize = 64;
 /// The longest that nothing is looked at: a clock that jumps must not keep notices back.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -53,15 +52,14 @@ pub(super) struct Running {
     clock: Arc<dyn Clock>,
     // Held for one step of the router; nothing waits under it.
     router: Mutex<Router>,
-    // Held for a look-up; nothing waits under it.
-    wakers: Mutex<HashMap<SubscriberId, Arc<Notify>>>,
+    waking: Waking,
     /// Publishers that wait to hear for how many their event was.
     routed: Mutex<HashMap<OnexEventId, oneshot::Sender<usize>>>,
     /// Told when publishers that wait may look again.
     released: Notify,
     /// Told when there is something to tell the registry.
     noted: Notify,
-    task: Mutex<Option<AbortHandle>>,
+    tasks: Mutex<Vec<AbortHandle>>,
     /// Nodes that say here that they are there.
     announcements: announcing::Desk,
     /// Those who listen by name.
@@ -77,7 +75,7 @@ pub(super) struct Running {
     pub(super) defaults: Arc<Defaults>,
 }
 
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // No step under any of them can panic half way.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -120,11 +118,11 @@ impl Running {
             views: hub.views.clone(),
             clock: hub.clock.clone(),
             router: Mutex::new(router),
-            wakers: Mutex::default(),
+            waking: Waking::default(),
             routed: Mutex::default(),
             released: Notify::new(),
             noted: Notify::new(),
-            task: Mutex::default(),
+            tasks: Mutex::default(),
             announcements: announcing::Desk::new(hub.announcing.clone()),
             seats: Mutex::default(),
             ended: watch::Sender::new(false),
@@ -184,33 +182,16 @@ impl Running {
 
     /// Who is woken when this subscriber has something to take.
     pub(super) fn waker(&self, id: SubscriberId) -> Arc<Notify> {
-        held(&self.wakers).entry(id).or_default().clone()
+        self.waking.waker(id)
     }
 
     /// This one takes nothing any more.
     pub(super) fn leave(&self, id: SubscriberId) {
-        held(&self.wakers).remove(&id);
+        self.waking.forget(id);
         let left = self.router().detach(id);
         if left.is_some_and(|left| left.released) {
             self.release();
         }
-    }
-
-    /// Wakes those who have something to take. The first is let go ahead: what it has written of an event, all find
-    /// there who ask the same, and need not be woken for it a second time.
-    async fn wake(&self, ids: &mut Vec<SubscriberId>) {
-        let notify = |ids: &[SubscriberId]| {
-            let wakers = held(&self.wakers);
-            ids.iter().filter_map(|id| wakers.get(id)).for_each(|waker| waker.notify_one());
-        };
-        if let [first, others @ ..] = &ids[..] {
-            notify(&[*first]);
-            if !others.is_empty() {
-                yield_now().await;
-                notify(others);
-            }
-        }
-        ids.clear();
     }
 
     pub(super) fn release(&self) {
@@ -263,8 +244,8 @@ impl Running {
                 let due = running.router().due();
                 let wait = due.map(|due| Duration::from_micros(due.micros_since(running.clock.now())));
                 tokio::select! {
-                    first = heard.recv() => match first {
-                        Some(first) => running.hear_all(first, &mut heard).await,
+                    next = heard.recv() => match next {
+                        Some(heard) => running.hear(heard).await,
                         None => return,
                     },
                     () = running.noted.notified() => {}
@@ -273,28 +254,18 @@ impl Running {
                 running.tick().await;
             }
         });
-        *held(&self.task) = Some(task.abort_handle());
+        let running = self.clone();
+        let waking = tokio::spawn(async move { running.waking.run().await });
+        held(&self.tasks).extend([task.abort_handle(), waking.abort_handle()]);
     }
 
-    /// Takes in what was heard, and what else is there by now: then those who listen find it all at once.
-    async fn hear_all(self: &Arc<Self>, first: Heard, rest: &mut mpsc::Receiver<Heard>) {
-        let mut woken = Vec::new();
-        self.hear(first, &mut woken).await;
-        for _ in 1..HEARD_AT_ONCE {
-            let Ok(next) = rest.try_recv() else { break };
-            self.hear(next, &mut woken).await;
-        }
-        self.wake(&mut woken).await;
-    }
-
-    async fn hear(self: &Arc<Self>, heard: Heard, woken: &mut Vec<SubscriberId>) {
+    async fn hear(self: &Arc<Self>, heard: Heard) {
         match heard {
             Heard::Event(carried) => {
                 self.keep_up();
                 let state = self.views.current();
                 let trust_of = |node| state.trust_of(node);
                 let routed = self.router().publish(self.clock.now(), &carried, trust_of);
-                woken.extend(routed.wake.iter().chain(&routed.detached));
                 if let Fate::Routed(arrived) = &routed.fate
                     && let Some(tell) = held(&self.routed).remove(&arrived.event.id)
                 {
@@ -304,8 +275,8 @@ impl Running {
                 if let Fate::Routed(arrived) = &routed.fate {
                     self.announcements.look(self, arrived).await;
                 }
+                self.waking.soon(routed.wake.iter().chain(&routed.detached).copied());
                 if routed.must_wait {
-                    self.wake(woken).await;
                     // What is carried waits as well: a queue that nobody may lose from has its bound only so.
                     let mut unblocked = pin!(self.unblocked(&carried.topic));
                     while timeout(LOOK_EVERY, unblocked.as_mut()).await.is_err() {
@@ -314,11 +285,9 @@ impl Running {
                 }
             }
             Heard::Away { reason } => {
-                self.wake(woken).await;
                 self.turn(BusStatus::Degraded, Some(reason)).await;
             }
             Heard::Back => {
-                self.wake(woken).await;
                 self.turn(BusStatus::Running, None).await;
             }
         }
@@ -362,12 +331,10 @@ impl Running {
 
     /// Ends: nothing more is taken in, and those who listen have a moment to take what waits.
     pub(super) async fn close(&self) {
-        if let Some(task) = held(&self.task).take() {
-            task.abort();
-        }
+        held(&self.tasks).drain(..).for_each(|task| task.abort());
         let (_, notices) = self.router().stop();
         self.ended.send_replace(true);
-        held(&self.wakers).values().for_each(|waker| waker.notify_one());
+        self.waking.all();
         self.release();
         let drained = async {
             while self.router().subscriber_count() > 0 {

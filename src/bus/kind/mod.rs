@@ -91,6 +91,14 @@ pub enum Failure {
         /// The oldest place that is.
         oldest: Place,
     },
+    /// A bound took what was still to come to a durable group, on all topics.
+    #[error("{lost} events that were still to come are no longer kept; the oldest kept place is {}", oldest.0)]
+    Missed {
+        /// How many events.
+        lost: u64,
+        /// The oldest place that is kept.
+        oldest: Place,
+    },
 }
 
 /// Where programs connect to a bus that listens itself.
@@ -231,8 +239,8 @@ pub trait Group: Send {
     /// The next event: one that is due again, or a new one. Waits for it; waits through a carrier that is away. Whoever
     /// stops waiting and asks again misses nothing.
     ///
-    /// Fails with [`Failure::Gone`] once where a bound took what the group had not got yet, in kinds that can tell, and
-    /// goes on behind it when asked again; with [`Failure::Refused`] where there is no such group any longer.
+    /// Fails with [`Failure::Missed`] once where a bound took what the group had not got yet, and goes on behind it when
+    /// asked again; with [`Failure::Refused`] where there is no such group any longer.
     fn next(&mut self) -> BoxFuture<'_, Result<Delivery, Failure>>;
 
     /// These are done: they do not come again once this is. Those that are not the group's, or are done, are passed

@@ -88,11 +88,11 @@ impl Router {
         }
     }
 
-    /// A durable subscriber lost events that a bound of the carrier took, which cannot be counted any more.
-    pub fn lost(&mut self, now: Time, subscriber: SubscriberId, oldest: Place) {
-        self.metrics.dropped();
+    /// A durable subscriber lost events that a bound of the carrier took.
+    pub fn lost(&mut self, now: Time, subscriber: SubscriberId, lost: u64, oldest: Place) {
+        self.metrics.dropped(lost);
         let reason = || format!("what it had not got yet is no longer kept; it goes on at place {}", oldest.0);
-        self.notices.note(now, Subject::new(NoticeKind::Dropped).to(subscriber), 1, reason);
+        self.notices.note(now, Subject::new(NoticeKind::Dropped).to(subscriber), lost, reason);
     }
 
     /// Takes in an event that was carried.
@@ -154,9 +154,9 @@ impl Router {
                     }
                 }
                 Pushed::TookOldest | Pushed::Lost | Pushed::Overflowed => {
-                    reader.metrics.dropped();
-                    topic.metrics.dropped();
-                    self.metrics.dropped();
+                    reader.metrics.dropped(1);
+                    topic.metrics.dropped(1);
+                    self.metrics.dropped(1);
                     let reason = || format!("the queue of {} is full: {}", reader.name, lost(pushed));
                     self.notices.note(now, about(NoticeKind::Dropped), 1, reason);
                 }
@@ -187,9 +187,9 @@ impl Router {
         match withheld {
             Withheld::Invalid(misfit) => self.invalid(now, misfit),
             Withheld::Untrusted(node) => {
-                self.metrics.dropped();
+                self.metrics.dropped(1);
                 if let Some(topic) = self.topics.get_mut(&carried.topic) {
-                    topic.metrics.dropped();
+                    topic.metrics.dropped(1);
                 }
                 let about = Subject::new(NoticeKind::Dropped).on(&carried.topic);
                 self.notices.note(now, about, 1, || {

@@ -17,6 +17,7 @@ use crate::registry::command::{Command, Request};
 use crate::registry::decide::Answer;
 use crate::registry::refusal::Refusal;
 use async_graphql::{Context, Object, Result};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -125,14 +126,16 @@ impl BusMutation {
             return Err(invalid("sequences", most));
         }
         let is_done = !input.again.unwrap_or(false);
-        let mut answer = EventAcknowledgement::default();
-        for sequence in input.sequences {
+        let places = input.sequences.iter().map(|sequence| Place(sequence.0.0)).collect();
+        let open = services.buses.acknowledge(bus.id, &held.name, places, is_done).await.map_err(error::bus)?;
+        let mut seen = BTreeSet::new();
+        // One that is named twice is open once.
+        let is_taken = |sequence: &Sequence| {
             let place = Place(sequence.0.0);
-            let was_open = services.buses.acknowledge(bus.id, &held.name, place, is_done).await;
-            let list = if was_open.map_err(error::bus)? { &mut answer.taken } else { &mut answer.not_open };
-            list.push(sequence);
-        }
-        Ok(answer)
+            open.contains(&place) && seen.insert(place)
+        };
+        let (taken, not_open) = input.sequences.into_iter().partition(is_taken);
+        Ok(EventAcknowledgement { taken, not_open })
     }
 
     /// Forget a durable subscriber, with all that waits for it. Answers it as it last was.

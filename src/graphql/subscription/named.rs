@@ -8,7 +8,7 @@ use super::super::types::bus::{BusEventFilter, Overflow};
 use super::super::types::onex_event::{BusEvent, ReplayInput};
 use super::super::types::subscriber::Acknowledge;
 use super::listener::Events;
-use crate::access::Action;
+use crate::access::{Action, Kind, Resource};
 use crate::bus::hub::ListeningByName;
 use crate::model::{Bus, BusKind, BusPolicy, DurableSubscriber, NodeId, SubscriberId, SubscriberName};
 use crate::registry::command::{AttachSubscriber, Command};
@@ -53,6 +53,14 @@ pub(super) async fn listen(ctx: &Context<'_>, bus: &Bus, asked: Asked) -> Result
         Some(held) if asked.topics.is_none() && asked.filter.is_none() => held.wanted.clone(),
         _ => asked.filter.unwrap_or_default().read(asked.topics)?,
     };
+    if held.is_none() {
+        caller.permit(
+            Action::Attach,
+            Kind::Bus,
+            || Resource::of_bus(bus),
+            || error::no_bus(bus.terms.name.as_str()),
+        )?;
+    }
     #[expect(clippy::disallowed_methods, reason = "ids are drawn here, at the door")]
     let id = SubscriberId(Uuid::new_v4());
     let subscriber = DurableSubscriber {

@@ -68,6 +68,7 @@ pub async fn open(options: Options, heard: mpsc::Sender<Heard>) -> Result<Jetstr
         forgotten: watch::channel(()).0,
         held: Mutex::default(),
         given: Mutex::default(),
+        reached: Mutex::default(),
         giving_back: Arc::new(RwLock::new(())),
     };
     Ok(Jetstream { shared: Arc::new(shared), live, _found: found })

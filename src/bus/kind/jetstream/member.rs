@@ -84,6 +84,8 @@ pub(super) struct Member {
     forgotten: watch::Receiver<()>,
     runtime: Handle,
     attempt: u32,
+    /// What came, and how far the group was before it: kept over waits that are given up, too.
+    came: Option<(Delivery, Place)>,
 }
 
 impl Member {
@@ -95,6 +97,12 @@ impl Member {
             async move { held.vouch().await }
         });
         let forgotten = shared.forgotten.subscribe();
+        // A group that is known is as far as it was seen here, or farther where others listen for it, too.
+        let reached = Place(consumer.cached_info().delivered.stream_sequence);
+        let mut known = shared.reached();
+        let known_reached = known.entry(name.clone()).or_default();
+        *known_reached = reached.max(*known_reached);
+        drop(known);
         Member {
             shared,
             forgotten,
@@ -105,6 +113,7 @@ impl Member {
             vouching: vouching.abort_handle(),
             runtime: Handle::current(),
             attempt: 0,
+            came: None,
         }
     }
 
@@ -131,6 +140,9 @@ impl Member {
 
     /// The next event; `None` where there was something else, and it is to be tried again.
     async fn step(&mut self) -> Result<Option<Delivery>, Failure> {
+        if self.came.is_some() {
+            return self.hand_over().await;
+        }
         let messages = match &mut self.messages {
             Some(messages) => messages,
             none => match ask(&self.consumer).await {
@@ -153,8 +165,36 @@ impl Member {
         };
         let number = self.shared.given().entry(self.name.clone()).or_default().number(carried.place, number);
         let (_, acker) = message.split();
-        self.held.events().insert(carried.place, Arc::new(acker));
-        Ok(Some(Delivery { carried, number }))
+        let place = carried.place;
+        self.held.events().insert(place, Arc::new(acker));
+        let before = {
+            let mut known = self.shared.reached();
+            let reached = known.entry(self.name.clone()).or_default();
+            std::mem::replace(reached, place.max(*reached))
+        };
+        // What comes again has none missing before it.
+        self.came = Some((Delivery { carried, number }, if number > 1 { place } else { before }));
+        self.hand_over().await
+    }
+
+    /// The event that came; first, once, what the stream's bounds took before it.
+    async fn hand_over(&mut self) -> Result<Option<Delivery>, Failure> {
+        if let Some((delivery, reached)) = &self.came
+            && delivery.carried.place.0 > reached.0 + 1
+        {
+            // Others may have got what lies between, or it was deleted one by one: then older events are kept.
+            let first = match self.shared.stream.get_info().await {
+                Ok(info) => info.state.first_sequence,
+                Err(error) => return self.look_into(&error.to_string()).await,
+            };
+            let place = delivery.carried.place;
+            let lost = first.min(place.0).saturating_sub(reached.0 + 1);
+            self.came = self.came.take().map(|(delivery, _)| (delivery, place));
+            if lost > 0 {
+                return Err(Failure::Missed { lost, oldest: Place(first) });
+            }
+        }
+        Ok(self.came.take().map(|(delivery, _)| delivery))
     }
 
     /// Something is wrong: with the group, which is told, or with the server, which is waited for.

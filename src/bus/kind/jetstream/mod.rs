@@ -79,6 +79,8 @@ struct Shared {
     held: Mutex<Vec<Weak<Held>>>,
     /// What groups were given from here.
     given: Mutex<HashMap<SubscriberName, Given>>,
+    /// How far groups have got that are listened for from here.
+    reached: Mutex<HashMap<SubscriberName, Place>>,
     /// Read-locked while something is given back; closing waits for it.
     giving_back: Arc<RwLock<()>>,
 }
@@ -108,6 +110,10 @@ impl Shared {
 
     fn given(&self) -> MutexGuard<'_, HashMap<SubscriberName, Given>> {
         self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reached(&self) -> MutexGuard<'_, HashMap<SubscriberName, Place>> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn register(&self, held: &Arc<Held>) {
@@ -181,6 +187,7 @@ impl Jetstream {
         self.shared.check()?;
         let deleted = self.shared.stream.delete_consumer(&names::consumer(&name)?).await;
         self.shared.given().remove(&name);
+        self.shared.reached().remove(&name);
         self.shared.forgotten.send_replace(());
         match deleted {
             Ok(_) => Ok(()),

@@ -1,7 +1,9 @@
 use super::super::broker::Broker;
 use super::super::{Heard, Retention};
 use super::*;
-use crate::bus::conformance::{Open, Site, heard, name, next, outgoing, publish};
+use crate::bus::conformance::{
+    Open, Site, a_group_is_told_how_many_a_bound_took, heard, name, next, outgoing, publish,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -105,6 +107,12 @@ async fn a_server_that_is_killed_in_mid_flow_loses_nothing_and_marks_what_comes_
     }
     assert_eq!(places, published.into_iter().collect::<Vec<_>>());
     assert!(!turns.is_empty() && turns.chunks(2).all(|turn| turn == [false, true]), "{turns:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_is_told_how_many_the_servers_bounds_took() {
+    let Some(broker) = Broker::nats().await else { return };
+    a_group_is_told_how_many_a_bound_took(&opened(options(broker.port, 20)).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,7 @@ use crate::bus::kind::{Carried, Place};
 use crate::model::{SubscriberName, Time, TopicName};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// How many events one sweep takes away for one reason, so that nobody waits long for it.
 const SWEPT_AT_ONCE: u64 = 1_000;
@@ -282,20 +282,21 @@ impl File {
             let condition = format!("topic = ?1 AND place < ?2 AND at < {oldest}");
             gone = gone.max(self.take_away(topic, &condition, needed_from.0, SWEPT_AT_ONCE)?);
         }
-        Ok(gone.max(self.take_oldest(limits.disk_bytes, needed_from)?))
+        let oldest = self.take_oldest(limits.disk_bytes, needed_from)?;
+        Ok(gone.max(oldest.last().copied()))
     }
 
-    /// Takes away the oldest where there is more than may ever be.
-    pub(super) fn cut(&mut self, limits: &Limits) -> rusqlite::Result<Option<Place>> {
+    /// Takes away the oldest where there is more than may ever be; the places that went.
+    pub(super) fn cut(&mut self, limits: &Limits) -> rusqlite::Result<BTreeSet<Place>> {
         self.take_oldest(limits.disk_bytes_max, Place(i64::MAX as u64))
     }
 
-    fn take_oldest(&mut self, bytes_max: u64, below: Place) -> rusqlite::Result<Option<Place>> {
+    fn take_oldest(&mut self, bytes_max: u64, below: Place) -> rusqlite::Result<BTreeSet<Place>> {
         let changing: i64 = self.changing.iter().map(|(_, change)| change.bytes).sum();
         let mut excess =
             i64::try_from(self.bytes()).unwrap_or(i64::MAX) + changing - i64::try_from(bytes_max).unwrap_or(i64::MAX);
         if excess <= 0 {
-            return Ok(None);
+            return Ok(BTreeSet::new());
         }
         let mut upto = None;
         {
@@ -307,14 +308,16 @@ impl File {
                 excess -= row.get::<_, i64>(1)?;
             }
         }
-        let Some(upto) = upto else { return Ok(None) };
-        let sql = format!("DELETE FROM event WHERE place <= ? RETURNING topic, {SIZE}");
+        let mut gone = BTreeSet::new();
+        let Some(upto) = upto else { return Ok(gone) };
+        let sql = format!("DELETE FROM event WHERE place <= ? RETURNING place, topic, {SIZE}");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query([upto])?;
         while let Some(row) = rows.next()? {
-            self.changing.push((topic(row, 0)?, Held { events: -1, bytes: -row.get::<_, i64>(1)? }));
+            gone.insert(Place(row.get(0)?));
+            self.changing.push((topic(row, 1)?, Held { events: -1, bytes: -row.get::<_, i64>(2)? }));
         }
-        Ok(Some(Place(upto)))
+        Ok(gone)
     }
 
     /// Takes away a topic's oldest that a condition holds for.

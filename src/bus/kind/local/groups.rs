@@ -7,6 +7,8 @@
 use crate::bus::kind::Place;
 use crate::model::Time;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU64;
+use std::ops::Bound;
 
 /// How far ahead of its position a group may go before that is written.
 const AHEAD: u64 = 256;
@@ -41,8 +43,8 @@ pub(super) struct Group {
     unwritten: BTreeSet<Place>,
     /// Who waits, the longest first.
     waiting: VecDeque<MemberId>,
-    /// Something went that it had not got.
-    missed: bool,
+    /// How many went that it had not got, or was to get again.
+    missed: u64,
 }
 
 impl Group {
@@ -120,23 +122,25 @@ impl Group {
         held.into_iter().for_each(|place| self.retry(place, now));
     }
 
-    /// Everything up to a place is no longer kept.
-    pub(super) fn lose_upto(&mut self, place: Place) {
-        let kept = self.owed.split_off(&Place(place.0 + 1));
-        let lost = std::mem::replace(&mut self.owed, kept);
-        if place > self.position || !lost.is_empty() {
-            self.missed = true;
-        }
-        for (place, owed) in lost {
+    /// These, the oldest of all, are no longer kept.
+    pub(super) fn lose(&mut self, gone: &BTreeSet<Place>) {
+        let Some(last) = gone.last().copied() else { return };
+        let new = gone.range((Bound::Excluded(self.position), Bound::Unbounded)).count() as u64;
+        let kept = self.owed.split_off(&Place(last.0 + 1));
+        let owed = std::mem::replace(&mut self.owed, kept);
+        // Whoever has one keeps it.
+        let nobodys = owed.values().filter(|owed| owed.holder.is_none()).count() as u64;
+        self.missed += new + nobodys;
+        for (place, owed) in owed {
             self.due.remove(&(owed.due, place));
             self.unwritten.insert(place);
         }
-        self.position = self.position.max(place);
+        self.position = self.position.max(last);
     }
 
-    /// Whether something went that it had not got; asked once.
-    pub(super) fn has_missed(&mut self) -> bool {
-        std::mem::take(&mut self.missed)
+    /// How many went that it had not got, where any did; told once.
+    pub(super) fn missed(&mut self) -> Option<NonZeroU64> {
+        NonZeroU64::new(std::mem::take(&mut self.missed))
     }
 
     /// The first place that it needs.
@@ -211,10 +215,13 @@ mod tests {
         let mut group = Group::default();
         group.give(Place(1), ONE);
         group.acknowledge(Place(1));
-        group.lose_upto(Place(1));
-        assert!(!group.has_missed());
-        group.lose_upto(Place(5));
-        assert!(group.has_missed() && !group.has_missed());
-        assert_eq!(group.needs_from(), Place(6));
+        group.give(Place(2), ONE);
+        group.lose(&BTreeSet::from([Place(1)]));
+        assert_eq!(group.missed(), None);
+        group.give(Place(3), ONE);
+        group.retry(Place(3), at(9));
+        group.lose(&BTreeSet::from([Place(2), Place(3), Place(5), Place(6)]));
+        assert_eq!((group.missed(), group.missed()), (NonZeroU64::new(3), None));
+        assert_eq!(group.needs_from(), Place(7));
     }
 }

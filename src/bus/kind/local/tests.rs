@@ -156,8 +156,10 @@ async fn a_group_is_told_where_the_greatest_bound_took_what_it_had_not_got() {
             Err(failure) => break failure,
         }
     };
-    let Failure::Gone { oldest } = told else { panic!("{told:?}") };
-    assert!(oldest > published[0] && came.is_none_or(|came| came < oldest));
+    let Failure::Missed { lost, oldest } = told else { panic!("{told:?}") };
+    let behind = came.unwrap_or(Place(0));
+    assert!(oldest > behind && lost > 0);
+    assert_eq!(lost, published.iter().filter(|place| **place > behind && **place < oldest).count() as u64);
     assert_eq!(next(&mut group).await.carried.place, oldest);
 }
 

@@ -385,12 +385,11 @@ impl Writer {
         let swept = self.in_one_piece(|writer| {
             let gone = writer.file.sweep(now, &writer.limits, needed_from)?;
             let cut = writer.file.cut(&writer.limits)?;
-            writer.note_gone(gone.max(cut))?;
+            writer.note_gone(gone.max(cut.last().copied()))?;
             Ok(cut)
         });
         match swept {
-            Ok(Some(cut)) => self.groups.values_mut().for_each(|group| group.lose_upto(cut)),
-            Ok(None) => {}
+            Ok(cut) => self.groups.values_mut().for_each(|group| group.lose(&cut)),
             Err(error) => tracing::warn!(%error, "what a bus need not keep could not be taken away"),
         }
     }
@@ -402,7 +401,7 @@ impl Writer {
             while let Some(member) = group.first_waiting() {
                 let given = match next_for(&mut self.file, name, group, self.now) {
                     Ok(None) => break,
-                    Ok(Some(Next::Gone { oldest })) => Err(Failure::Gone { oldest }),
+                    Ok(Some(Next::Missed { lost, oldest })) => Err(Failure::Missed { lost, oldest }),
                     Ok(Some(Next::Event(carried))) => {
                         Ok(Delivery { number: group.give(carried.place, member), carried })
                     }
@@ -439,14 +438,14 @@ impl Writer {
 
 enum Next {
     Event(Carried),
-    Gone { oldest: Place },
+    Missed { lost: u64, oldest: Place },
 }
 
 /// What a group gets next, if there is something.
 fn next_for(file: &mut File, name: &SubscriberName, group: &mut Group, now: Time) -> rusqlite::Result<Option<Next>> {
-    if group.has_missed() {
+    if let Some(lost) = group.missed() {
         let oldest = file.first_behind(Place(0))?.unwrap_or(Place(group.position.0 + 1));
-        return Ok(Some(Next::Gone { oldest }));
+        return Ok(Some(Next::Missed { lost: lost.get(), oldest }));
     }
     while let Some(place) = group.due(now) {
         match file.event(place)? {

@@ -9,8 +9,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
 use redis::streams::{StreamId, StreamReadReply};
-use redis::{Cmd, FromRedisValue, RedisError, RedisResult, Value};
-use std::collections::{BTreeMap, HashMap};
+use redis::{Cmd, FromRedisValue, ParsingError, RedisError, RedisResult, Value, from_redis_value};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -169,6 +169,36 @@ impl Drop for Member {
     }
 }
 
+/// What came within a little while.
+enum Came {
+    Entry(StreamId, u32),
+    Lost { lost: u64, oldest: Place },
+    Nothing,
+}
+
+/// What the script `TAKE_DUE` answers.
+struct Due {
+    lost: u64,
+    oldest: Place,
+    taken: Option<(StreamId, u32)>,
+}
+
+impl FromRedisValue for Due {
+    fn from_redis_value(answer: Value) -> Result<Self, ParsingError> {
+        let (lost, oldest, taken) = match answer {
+            Value::Array(parts) if parts.len() > 2 => {
+                let (lost, oldest, id, number, map) = from_redis_value(Value::Array(parts))?;
+                (lost, oldest, Some((StreamId { id, map, ..StreamId::default() }, number)))
+            }
+            answer => {
+                let (lost, oldest) = from_redis_value::<(u64, String)>(answer)?;
+                (lost, oldest, None)
+            }
+        };
+        Ok(Due { lost, oldest: oldest.parse::<Id>().map(Id::place).unwrap_or_default(), taken })
+    }
+}
+
 /// Waits for the next event, in a task: an answer of the server is never lost by who gives up waiting.
 struct Asking {
     shared: Arc<Shared>,
@@ -188,13 +218,14 @@ impl Asking {
                 asked = self.ask() => asked,
             };
             match asked {
-                Ok(Some((entry, number))) => {
+                Ok(Came::Lost { lost, oldest }) => return Err(Failure::Missed { lost, oldest }),
+                Ok(Came::Entry(entry, number)) => {
                     attempt = 0;
                     if let Some(came) = self.take(entry, number).await {
                         return Ok(came);
                     }
                 }
-                Ok(None) => attempt = 0,
+                Ok(Came::Nothing) => attempt = 0,
                 Err(error) if is_code(&error, "NOGROUP") || is_code(&error, "UNBLOCKED") => {
                     return Err(Failure::Refused(format!("there is no durable group {}", self.held.name)));
                 }
@@ -209,7 +240,7 @@ impl Asking {
     }
 
     /// What is due again, or else what is new, within a little while.
-    async fn ask(&mut self) -> RedisResult<Option<(StreamId, u32)>> {
+    async fn ask(&mut self) -> RedisResult<Came> {
         let mut connection = match &self.connection {
             Some(connection) => connection.clone(),
             None => {
@@ -221,17 +252,19 @@ impl Asking {
         };
         let mut due = self.held.script(scripts::TAKE_DUE, &self.shared);
         due.arg(u64::try_from(UNHEARD_MAX.as_millis()).unwrap_or(u64::MAX));
-        let taken: Option<(String, u32, HashMap<String, Value>)> = due.query_async(&mut connection).await?;
-        if let Some((id, number, map)) = taken {
-            let entry = StreamId { id, map, ..StreamId::default() };
-            return Ok(Some((entry, number)));
+        let Due { lost, oldest, taken } = due.query_async(&mut connection).await?;
+        if lost > 0 {
+            return Ok(Came::Lost { lost, oldest });
+        }
+        if let Some((entry, number)) = taken {
+            return Ok(Came::Entry(entry, number));
         }
         let mut new = redis::cmd("XREADGROUP");
         new.arg("GROUP").arg(self.held.name.as_str()).arg(&self.held.consumer).arg("COUNT").arg(1);
         new.arg("BLOCK").arg(ASKED_FOR).arg("STREAMS").arg(&self.shared.events).arg(">");
         let came: Option<StreamReadReply> = new.query_async(&mut connection).await?;
         let entry = came.and_then(|came| came.keys.into_iter().next()?.ids.into_iter().next());
-        Ok(entry.map(|entry| (entry, 1)))
+        Ok(entry.map_or(Came::Nothing, |entry| Came::Entry(entry, 1)))
     }
 
     /// Has what the server gave, and what never arrived, come again.

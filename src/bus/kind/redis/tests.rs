@@ -1,6 +1,8 @@
 use super::super::broker::Broker;
 use super::*;
-use crate::bus::conformance::{Open, Site, heard, name, next, outgoing, publish};
+use crate::bus::conformance::{
+    Open, Site, a_group_is_told_how_many_a_bound_took, heard, name, next, outgoing, publish,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -94,6 +96,12 @@ async fn a_server_that_is_killed_in_mid_flow_loses_nothing_and_marks_what_comes_
     }
     assert!(places.is_sorted_by(|one, other| one < other), "{places:?}");
     assert!(!turns.is_empty() && turns.chunks(2).all(|turn| turn == [false, true]), "{turns:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_is_told_how_many_the_servers_bounds_took() {
+    let Some(broker) = Broker::redis().await else { return };
+    a_group_is_told_how_many_a_bound_took(&opened(options(broker.port, 20)).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
