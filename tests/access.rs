@@ -1,5 +1,8 @@
 //! Who may do what, from each role's side, against the real program.
 
+use crate::support::guarded::{
+    CONTRACT, DENIED, Guarded, NOT_FOUND, OK, UNKNOWN, ask, code, guarded, guarded_by, public, signature,
+};
 use crate::support::server::{Server, onex};
 use crate::support::socket::Socket;
 use crate::support::{eventually, free_port};
@@ -12,14 +15,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use tempfile::TempDir;
 use uuid::Uuid;
-
-/// What comes of an attempt: it is allowed, or refused with a code.
-const OK: &str = "";
-const DENIED: &str = "PERMISSION_DENIED";
-const UNKNOWN: &str = "UNAUTHENTICATED";
-const NOT_FOUND: &str = "NOT_FOUND";
 
 const ROLES: [&str; 5] = ["admin", "node", "agent", "viewer", "anonymous"];
 
@@ -197,57 +193,6 @@ const OPERATIONS: &[(&str, &str, &str, [&str; 5])] = &[
         [OK, OK, DENIED, DENIED, UNKNOWN],
     ),
 ];
-
-/// A registry that asks everybody who it is.
-struct Guarded {
-    server: Server,
-    admin: Client,
-    directory: TempDir,
-}
-
-fn guarded(settings: &str) -> Guarded {
-    let directory = tempfile::tempdir().unwrap();
-    let config = directory.path().join("onex.toml");
-    fs::write(&config, format!("[access]\nenabled = true\n{settings}")).unwrap();
-    let data_dir = directory.path().join("data");
-    let server = Server::start_in(&data_dir, &["--config", config.to_str().unwrap()]);
-    let secret = fs::read_to_string(data_dir.join("admin.token")).unwrap();
-    let admin = Client::try_new(server.url(), Some(secret.trim().to_owned())).unwrap();
-    Guarded { server, admin, directory }
-}
-
-/// With a policy of its own, in this file.
-fn guarded_by(policy: &str, file: &Path) -> Guarded {
-    fs::write(file, policy).unwrap();
-    guarded(&format!("policy = {:?}\n", file.display().to_string()))
-}
-
-impl Guarded {
-    /// The client of a new token, and the token's node.
-    async fn client(&self, name: &str, roles: &[&str], node: Option<Uuid>) -> (Client, Option<Uuid>, Uuid) {
-        let document = "mutation($i: CreateTokenInput!) { createToken(input: $i) { secret token { id nodeId } } }";
-        let input = json!({"i": {"name": name, "roles": roles, "nodeId": node}});
-        let made: Value = self.admin.query(document, input).await.unwrap();
-        let made = &made["createToken"];
-        let secret = made["secret"].as_str().unwrap().to_owned();
-        assert!(secret.starts_with("onex_"));
-        let id = |value: &Value| value.as_str().map(|text| text.parse::<Uuid>().unwrap());
-        let client = Client::try_new(self.server.url(), Some(secret)).unwrap();
-        (client, id(&made["token"]["nodeId"]), id(&made["token"]["id"]).unwrap())
-    }
-}
-
-fn code<T: std::fmt::Debug>(outcome: &Result<T, Error>) -> String {
-    match outcome {
-        Ok(_) => OK.to_owned(),
-        Err(Error::Refused { code, .. }) => code.clone().unwrap_or_default(),
-        Err(error) => panic!("{error:?}"),
-    }
-}
-
-async fn ask(client: &Client, document: &str, variables: Value) -> Result<Value, Error> {
-    client.query(document, variables).await
-}
 
 /// The operations of the schema: the fields of its mutations and subscriptions.
 fn operations() -> BTreeSet<String> {
@@ -547,122 +492,6 @@ async fn what_may_not_be_read_is_as_if_it_were_not_there() {
 }
 
 #[tokio::test]
-async fn the_registrys_bus_tells_each_what_it_may_know_of() {
-    let guarded = guarded("");
-    let (viewer, ..) = guarded.client("vic", &["viewer"], None).await;
-    let register = "mutation { register(input: {name: \"a\"}) { node { id } } }";
-    ask(&guarded.admin, register, json!({})).await.unwrap();
-    let listen = "subscription { busEvents(bus: \"registry\", replay: {all: true}) { event { eventType } } }";
-    for (client, first) in [(&guarded.admin, "TOKEN_CREATED"), (&viewer, "NODE_REGISTERED")] {
-        let mut events = client.subscribe::<Value>(listen, json!({})).await.unwrap();
-        assert_eq!(events.next().await.unwrap().unwrap()["busEvents"]["event"]["eventType"], first);
-    }
-}
-
-#[tokio::test]
-async fn a_viewer_has_no_events_kept_and_an_agent_has() {
-    let guarded = guarded("");
-    let create = "mutation { createBus(input: {name: \"shop\", kind: LOCAL}) { id } }";
-    ask(&guarded.admin, create, json!({})).await.unwrap();
-    let listen = "subscription { busEvents(bus: \"shop\", durable: \"mine\") { sequence } }";
-    let (viewer, ..) = guarded.client("vic", &["viewer"], None).await;
-    let mut refused = viewer.subscribe::<Value>(listen, json!({})).await.unwrap();
-    assert_eq!(code(&refused.next().await.unwrap()), "PERMISSION_DENIED");
-    let (agent, ..) = guarded.client("agatha", &["agent"], None).await;
-    let _events = agent.subscribe::<Value>(listen, json!({})).await.unwrap();
-    eventually("the name is known", async || {
-        let asked = "{ bus(by: {name: \"shop\"}) { subscribers { name } } }";
-        let seen = ask(&guarded.admin, asked, json!({})).await.unwrap();
-        (seen["bus"]["subscribers"].to_string().contains("mine")).then_some(())
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn buses_and_topics_are_for_those_whom_the_policy_permits_them() {
-    let directory = tempfile::tempdir().unwrap();
-    let policy = r#"
-@id("admin") permit (principal in Role::"admin", action, resource);
-@id("own") permit (principal in Role::"tenant", action, resource is Bus) when { resource.name == "own" };
-@id("a") permit (principal in Role::"tenant", action, resource is Topic) when { resource.name like "a.*" };
-"#;
-    let guarded = guarded_by(policy, &directory.path().join("policy.cedar"));
-    let (tenant, ..) = guarded.client("ten", &["tenant"], None).await;
-    for name in ["own", "hidden"] {
-        let create = "mutation($n: String!) { createBus(input: {name: $n, kind: LOCAL}) { id } }";
-        ask(&guarded.admin, create, json!({ "n": name })).await.unwrap();
-    }
-    let seen = "{ buses { totalCount nodes { name } } bus(by: {name: \"hidden\"}) { name } }";
-    let expected = json!({"buses": {"totalCount": 1, "nodes": [{"name": "own"}]}, "bus": null});
-    assert_eq!(ask(&tenant, seen, json!({})).await.unwrap(), expected);
-    let publish = "mutation($b: String!, $t: String!) { publish(input: {bus: $b, topic: $t, event: {nodeId: \
-                   \"00000000-0000-4000-8000-000000000001\", eventType: \"DONE\"}}) { topic } }";
-    let by = async |client: &Client, bus: &str, topic: &str| {
-        code(&ask(client, publish, json!({"b": bus, "t": topic})).await)
-    };
-    assert_eq!(by(&tenant, "own", "a.x").await, OK);
-    assert_ne!(by(&tenant, "own", "b.x").await, OK);
-    assert_eq!(by(&tenant, "hidden", "a.x").await, by(&tenant, "nowhere", "a.x").await);
-    assert_eq!(by(&guarded.admin, "own", "b.x").await, OK);
-    assert_eq!(by(&guarded.admin, "own", "a.y").await, OK);
-    let watch = "subscription { busEvents(bus: \"own\", replay: {all: true}) { topic } }";
-    let mut events = tenant.subscribe::<Value>(watch, json!({})).await.unwrap();
-    let mut topics = Vec::new();
-    while topics.len() < 2 {
-        topics.push(events.next().await.unwrap().unwrap()["busEvents"]["topic"].clone());
-    }
-    assert_eq!(topics, ["a.x", "a.y"], "what is on other topics is not for it");
-}
-
-#[tokio::test]
-async fn equal_subscriptions_to_a_bus_give_each_caller_what_it_may_read() {
-    let directory = tempfile::tempdir().unwrap();
-    let policy = r#"
-@id("admin") permit (principal in Role::"admin", action, resource);
-@id("bus") permit (principal in Role::"tenant", action, resource is Bus);
-@id("a") permit (principal in Role::"tenant", action, resource is Topic) when { resource.name like "a.*" };
-@id("all") permit (principal in Role::"wide", action in [Action::"read", Action::"administer"], resource);
-@id("listen") permit (principal in Role::"wide", action == Action::"subscribe", resource is Bus);
-@id("b") permit (principal in Role::"wide", action == Action::"subscribe", resource is Topic)
-    when { resource.name like "b.*" };
-"#;
-    let guarded = guarded_by(policy, &directory.path().join("policy.cedar"));
-    ask(&guarded.admin, "mutation { createBus(input: {name: \"own\", kind: LOCAL}) { id } }", json!({})).await.unwrap();
-    let (one, ..) = guarded.client("one", &["tenant"], None).await;
-    let (other, ..) = guarded.client("other", &["tenant"], None).await;
-    // Who sees all changes as the admin does, and yet may not subscribe to every topic.
-    let (wide, ..) = guarded.client("wide", &["wide"], None).await;
-    let watch = "subscription { busEvents(bus: \"own\") { topic missed } }";
-    let expected = [
-        (&guarded.admin, &["a.x", "b.x", "a.y", "b.y"][..]),
-        (&one, &["a.x", "a.y"]),
-        (&other, &["a.x", "a.y"]),
-        (&wide, &["b.x", "b.y"]),
-    ];
-    let mut watching = Vec::new();
-    for (client, topics) in expected {
-        watching.push((client.subscribe::<Value>(watch, json!({})).await.unwrap(), topics));
-    }
-    let count = "{ bus(by: {name: \"own\"}) { metrics { subscriberCount } } }";
-    eventually("all listen", async || {
-        let found = ask(&guarded.admin, count, json!({})).await.unwrap();
-        (found["bus"]["metrics"]["subscriberCount"] == 4).then_some(())
-    })
-    .await;
-    let publish = "mutation($t: String!) { publish(input: {bus: \"own\", topic: $t, event: {nodeId: \
-                   \"00000000-0000-4000-8000-000000000001\", eventType: \"DONE\"}}) { topic } }";
-    for topic in ["a.x", "b.x", "a.y", "b.y"] {
-        ask(&guarded.admin, publish, json!({ "t": topic })).await.unwrap();
-    }
-    for (events, topics) in &mut watching {
-        for topic in *topics {
-            let event = events.next().await.unwrap().unwrap()["busEvents"].take();
-            assert_eq!(event, json!({"topic": topic, "missed": 0}));
-        }
-    }
-}
-
-#[tokio::test]
 async fn calls_are_seen_by_their_callers_and_providers() {
     let guarded = guarded("");
     let (ann, ..) = guarded.client("ann", &["agent"], None).await;
@@ -840,18 +669,6 @@ async fn who_asks_too_often_is_told_when_to_ask_again() {
     let body: Value = serde_json::from_str(&limited.text().await.unwrap()).unwrap();
     assert_eq!(body["errors"][0]["extensions"]["code"], "RATE_LIMITED", "{body}");
     assert!(body["errors"][0]["extensions"]["details"]["retryAfterSeconds"].as_f64().unwrap() > 0.0);
-}
-
-const CONTRACT: &str = "name: signer\nversion: 1.0.0\nevent_bus: {publish_topics: [a.b]}\n";
-
-fn signature(key: &SigningKey, document: &str) -> String {
-    let read = onex::contracts::read(document).unwrap();
-    let message = onex::contracts::canonical_bytes(&read.contract.document);
-    BASE64_STANDARD.encode(key.sign(&message).to_bytes())
-}
-
-fn public(key: &SigningKey) -> String {
-    BASE64_STANDARD.encode(key.verifying_key().to_bytes())
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod access;
 mod answers;
 mod bad_input;
 mod brokers;
+mod bus_access;
 mod bus_calls;
 mod bus_commands;
 mod bus_schemas;

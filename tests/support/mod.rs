@@ -6,6 +6,7 @@ pub mod broker;
 pub mod certificates;
 pub mod credentials;
 pub mod door;
+pub mod guarded;
 pub mod program;
 pub mod provider;
 pub mod registry;

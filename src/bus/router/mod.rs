@@ -81,14 +81,6 @@ impl Router {
         self.topics.declare(&self.terms, schemas);
     }
 
-    /// Takes back what was said of a topic.
-    pub fn undefine(&mut self, now: Time, topic: &TopicName) {
-        if let Some(rules) = self.topics.undefine(topic) {
-            self.history.bound(topic, rules.bounds);
-            self.history.trim(now, topic);
-        }
-    }
-
     fn make_room_for(&mut self, topic: &TopicName) {
         if self.topics.is_full_for(topic) {
             self.topics.forget_idle().iter().for_each(|name| self.history.forget(name));
@@ -191,11 +183,6 @@ impl Router {
     /// How many listen.
     pub fn subscriber_count(&self) -> usize {
         self.readers.len()
-    }
-
-    /// How many of a topic's events are kept in memory.
-    pub fn kept_of(&self, topic: &TopicName) -> usize {
-        self.topics.get(topic).map_or(0, |_| self.history.len_of(topic))
     }
 
     /// The latest place that was carried.

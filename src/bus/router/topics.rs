@@ -154,15 +154,6 @@ impl Topics {
         Ok(rules)
     }
 
-    /// Takes back what was said of a topic. Nothing where nothing was.
-    pub(super) fn undefine(&mut self, name: &TopicName) -> Option<Arc<Rules>> {
-        let rules = self.unsaid(name).clone();
-        let topic = self.known.get_mut(name).filter(|topic| topic.said.is_some())?;
-        (topic.rules, topic.said) = (rules.clone(), None);
-        self.defined -= 1;
-        Some(rules)
-    }
-
     /// Who was seen to publish what whom was seen to read.
     pub(super) fn observed(&self, mut tell: impl FnMut(NodeId, NodeId, &TopicName)) {
         for (name, topic) in &self.known {

@@ -3,10 +3,23 @@ import { registerMany } from '../support/fill.mjs';
 import { frameWords, watchFrames } from '../support/frames.mjs';
 
 const COUNT = 10_000;
+const GRAPH_COUNT = 1_000;
 const ROWS_MAX = 60;
 const SCROLL_SECONDS = 3;
 
 const rowCount = (page, count) => page.waitForFunction((wanted) => document.querySelector('[role=table]')?.getAttribute('aria-rowcount') === String(wanted + 1), count);
+
+/** Nodes each of which reads what two before it publish. */
+async function registerFeeding(registry, count) {
+  const topic = (index) => `feeds.t${index}`;
+  const add = (index) => {
+    const event_bus = { publish_topics: [topic(index)], subscribe_topics: index > 0 ? [topic(Math.floor((index - 1) / 3)), topic((index * 7) % index)] : [] };
+    const contract = { name: `feeds_${index}`, node_type: 'effect', node_version: '1.0.0', contract_version: '1.0.0', event_bus };
+    return registry.register({ contract: JSON.stringify(contract), declareOnly: true });
+  };
+  const indices = Array.from({ length: count }, (_, index) => index);
+  for (let from = 0; from < count; from += 50) await Promise.all(indices.slice(from, from + 50).map(add));
+}
 
 /** Runs in the page: scrolls down by so many pixels, bit by bit, and says how many rows were in the page at most. */
 function scrollDown({ seconds, pixels }) {
@@ -87,6 +100,32 @@ export const cases = {
     await page.getByRole('searchbox').fill('');
     await rowCount(page, COUNT + 1);
     assert.ok((await page.locator('[data-index]').count()) < ROWS_MAX);
+    assert.deepEqual(tab.problems(), []);
+    await tab.close();
+  },
+
+  'a graph of a thousand nodes is drawn, and can be moved about in': async ({ start, open }, say) => {
+    const { registry, base } = await start();
+    await registerFeeding(registry, GRAPH_COUNT);
+    const tab = await open(base);
+    const { page } = tab;
+    const began = performance.now();
+    await tab.go('/graph');
+    const picture = page.getByRole('application', { name: /Picture of the graph/ });
+    await picture.waitFor();
+    await page.getByText(/1,000 nodes, [\d,]+ connections/).first().waitFor();
+    say(`the first picture after ${Math.round(performance.now() - began)} ms`);
+
+    const box = await picture.boundingBox();
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    await page.evaluate(watchFrames);
+    for (let turn = 0; turn < 60; turn += 1) await page.mouse.wheel(0, turn % 30 < 15 ? -120 : 120);
+    await page.mouse.down();
+    for (let step = 0; step < 60; step += 1) await page.mouse.move(box.x + box.width / 2 + step * 4, box.y + box.height / 2 + step * 2);
+    await page.mouse.up();
+    say(`zoomed and dragged: ${frameWords(await page.evaluate(() => window.seen()))}`);
+    await page.getByRole('searchbox', { name: 'Find a node by name' }).fill('feeds_999');
+    await page.getByText('1 found, Enter for the next').waitFor();
     assert.deepEqual(tab.problems(), []);
     await tab.close();
   },

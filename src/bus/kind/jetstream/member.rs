@@ -8,6 +8,7 @@ use async_nats::jetstream::consumer::pull::Stream;
 use async_nats::jetstream::consumer::{PullConsumer, StreamError};
 use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::message::Acker;
+use async_nats::jetstream::stream::InfoError;
 use async_nats::jetstream::{AckKind, Message};
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::{FutureExt, StreamExt};
@@ -86,6 +87,8 @@ pub(super) struct Member {
     attempt: u32,
     /// What came, and how far the group was before it: kept over waits that are given up, too.
     came: Option<(Delivery, Place)>,
+    /// The question for the oldest event that the stream keeps; kept as well.
+    looking: Option<BoxFuture<'static, Result<u64, InfoError>>>,
 }
 
 impl Member {
@@ -114,6 +117,7 @@ impl Member {
             runtime: Handle::current(),
             attempt: 0,
             came: None,
+            looking: None,
         }
     }
 
@@ -167,13 +171,12 @@ impl Member {
         let (_, acker) = message.split();
         let place = carried.place;
         self.held.events().insert(place, Arc::new(acker));
-        let before = {
-            let mut known = self.shared.reached();
-            let reached = known.entry(self.name.clone()).or_default();
-            std::mem::replace(reached, place.max(*reached))
+        let before = match self.shared.reached().get_mut(&self.name) {
+            Some(reached) => std::mem::replace(reached, place.max(*reached)),
+            // The group has just been forgotten.
+            None => place,
         };
-        // What comes again has none missing before it.
-        self.came = Some((Delivery { carried, number }, if number > 1 { place } else { before }));
+        self.came = Some((Delivery { carried, number }, before));
         self.hand_over().await
     }
 
@@ -183,8 +186,14 @@ impl Member {
             && delivery.carried.place.0 > reached.0 + 1
         {
             // Others may have got what lies between, or it was deleted one by one: then older events are kept.
-            let first = match self.shared.stream.get_info().await {
-                Ok(info) => info.state.first_sequence,
+            let looking = self.looking.get_or_insert_with(|| {
+                let shared = self.shared.clone();
+                async move { shared.stream.get_info().await.map(|info| info.state.first_sequence) }.boxed()
+            });
+            let looked = looking.await;
+            self.looking = None;
+            let first = match looked {
+                Ok(first) => first,
                 Err(error) => return self.look_into(&error.to_string()).await,
             };
             let place = delivery.carried.place;
@@ -210,7 +219,7 @@ impl Member {
 
 impl Member {
     /// Fails where the group is no longer there.
-    async fn check(&self) -> Result<(), Failure> {
+    async fn check(&mut self) -> Result<(), Failure> {
         match self.consumer.get_info().await {
             Ok(_) => Ok(()),
             Err(error) => match error.kind() {

@@ -187,15 +187,16 @@ impl Jetstream {
         self.shared.check()?;
         let deleted = self.shared.stream.delete_consumer(&names::consumer(&name)?).await;
         self.shared.given().remove(&name);
-        self.shared.reached().remove(&name);
         self.shared.forgotten.send_replace(());
         match deleted {
-            Ok(_) => Ok(()),
+            Ok(_) => {}
             Err(error) => match error.kind() {
-                ConsumerErrorKind::JetStream(told) if told.error_code() == ErrorCode::CONSUMER_NOT_FOUND => Ok(()),
-                _ => Err(away(error)),
+                ConsumerErrorKind::JetStream(told) if told.error_code() == ErrorCode::CONSUMER_NOT_FOUND => {}
+                _ => return Err(away(error)),
             },
         }
+        self.shared.reached().remove(&name);
+        Ok(())
     }
 
     async fn look(&self) -> Result<Facts, Failure> {

@@ -176,14 +176,14 @@ enum Came {
     Nothing,
 }
 
-/// What the script `TAKE_DUE` answers.
-struct Due {
+/// What the script `TAKE` answers.
+struct Taken {
     lost: u64,
     oldest: Place,
     taken: Option<(StreamId, u32)>,
 }
 
-impl FromRedisValue for Due {
+impl FromRedisValue for Taken {
     fn from_redis_value(answer: Value) -> Result<Self, ParsingError> {
         let (lost, oldest, taken) = match answer {
             Value::Array(parts) if parts.len() > 2 => {
@@ -195,7 +195,7 @@ impl FromRedisValue for Due {
                 (lost, oldest, None)
             }
         };
-        Ok(Due { lost, oldest: oldest.parse::<Id>().map(Id::place).unwrap_or_default(), taken })
+        Ok(Taken { lost, oldest: oldest.parse::<Id>().map(Id::place).unwrap_or_default(), taken })
     }
 }
 
@@ -239,7 +239,8 @@ impl Asking {
         }
     }
 
-    /// What is due again, or else what is new, within a little while.
+    /// What is due again, or else what is new; it is waited for a little while, which is done outside of the script only
+    /// once there is nothing.
     async fn ask(&mut self) -> RedisResult<Came> {
         let mut connection = match &self.connection {
             Some(connection) => connection.clone(),
@@ -250,9 +251,9 @@ impl Asking {
                 connection
             }
         };
-        let mut due = self.held.script(scripts::TAKE_DUE, &self.shared);
+        let mut due = self.held.script(scripts::TAKE, &self.shared);
         due.arg(u64::try_from(UNHEARD_MAX.as_millis()).unwrap_or(u64::MAX));
-        let Due { lost, oldest, taken } = due.query_async(&mut connection).await?;
+        let Taken { lost, oldest, taken } = due.query_async(&mut connection).await?;
         if lost > 0 {
             return Ok(Came::Lost { lost, oldest });
         }

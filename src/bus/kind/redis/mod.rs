@@ -220,18 +220,12 @@ impl Redis {
 
     async fn join(&self, name: SubscriberName, begin: Begin) -> Result<Box<dyn Group>, Failure> {
         self.shared.check()?;
-        let mut command;
-        match begin {
-            Begin::Now => {
-                command = redis::cmd("EVAL");
-                command.arg(scripts::CREATE_AT_END).arg(1).arg(&self.shared.events).arg(name.as_str());
-            }
-            Begin::Behind(place) => {
-                command = redis::cmd("XGROUP");
-                command.arg("CREATE").arg(&self.shared.events).arg(name.as_str());
-                command.arg(Id::behind(place).to_string()).arg("MKSTREAM");
-            }
-        }
+        let from = match begin {
+            Begin::Now => "$".to_owned(),
+            Begin::Behind(place) => Id::behind(place).to_string(),
+        };
+        let mut command = redis::cmd("EVAL");
+        command.arg(scripts::CREATE).arg(1).arg(&self.shared.events).arg(name.as_str()).arg(from);
         match self.shared.connections.ask::<()>(&command).await {
             Ok(()) => {}
             Err(error) if is_code(&error, "BUSYGROUP") => {}

@@ -1,26 +1,35 @@
 //! What the server does in one step.
 
-/// Makes a group that begins with what comes from now on. Keys: the stream. Arguments: the group. It is said how many
-/// entries there were before, which the server does not find out by itself and `TAKE_DUE` goes by.
-pub(super) const CREATE_AT_END: &str = "
-    redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '$', 'MKSTREAM')
-    local stream = redis.call('XINFO', 'STREAM', KEYS[1])
-    for at = 1, #stream, 2 do
-        if stream[at] == 'entries-added' then
-            redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], '$', 'ENTRIESREAD', stream[at + 1])
-        end
+/// Makes a group. Keys: the stream. Arguments: the group, the id behind which it begins. It is said how many entries
+/// there were up to there, which the server does not find out by itself and `TAKE` goes by; not where that would take
+/// long.
+pub(super) const CREATE: &str = "
+    local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], ARGV[2], 'MKSTREAM')
+    if made.err then return made end
+    local told = redis.call('XINFO', 'STREAM', KEYS[1])
+    local stream = {}
+    for at = 1, #told, 2 do stream[told[at]] = told[at + 1] end
+    local added = stream['entries-added']
+    if not added then return 1 end
+    local gone = added - stream['length']
+    local read
+    if ARGV[2] == '$' then read = added
+    elseif ARGV[2] == '0-0' then read = gone
+    elseif stream['length'] <= 10000 then read = gone + #redis.call('XRANGE', KEYS[1], '-', ARGV[2])
     end
+    if read then redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], ARGV[2], 'ENTRIESREAD', read) end
     return 1";
 
-/// Takes over one event of a group that is due: one that was to come again by now, or else one that nobody has vouched
-/// for. Keys: the stream, when what is due. Arguments: the group, who takes it, for how many milliseconds nobody
+/// Takes one event of a group: one that was to come again by now, or else one that nobody has vouched for, or else a
+/// new one. Keys: the stream, when what is due. Arguments: the group, who takes it, for how many milliseconds nobody
 /// vouched. Answers how many events a bound took that were still to come to the group, and the oldest id that is kept
-/// (empty where none is): the group stands behind them then, so that it is told once. Then, where none went, the id of
-/// what is taken over, how often it was delivered with this time, and its fields.
+/// (empty where none is): the group stands behind them then, so that it is told once. Then, where none went and there
+/// is an event, its id, how often it was delivered with this time, and its fields.
 ///
 /// How many went is known from Redis 7 on, which counts the entries that there ever were and those that a group read;
-/// not where somebody deleted entries one by one.
-pub(super) const TAKE_DUE: &str = "
+/// not where somebody deleted entries one by one. New ones are read in the same step: what goes between a look and a
+/// reading would be passed over by the server's own count.
+pub(super) const TAKE: &str = "
     local function named(list)
         local map = {}
         for at = 1, #list, 2 do map[list[at]] = list[at + 1] end
@@ -30,27 +39,33 @@ pub(super) const TAKE_DUE: &str = "
         local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
         return {lost, first and first[1] or ''}
     end
-    local stream = named(redis.call('XINFO', 'STREAM', KEYS[1]))
-    if stream['max-deleted-entry-id'] == '0-0' then
-        local gone = stream['entries-added'] - stream['length']
+    local group
+    if redis.call('EXISTS', KEYS[1]) == 1 then
         for _, told in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
-            local group = named(told)
-            local read = group['entries-read']
-            if group['name'] == ARGV[1] and read and read < gone then
-                local first = stream['first-entry']
-                local before = stream['last-generated-id']
-                if first then
-                    local milliseconds, number = string.match(first[1], '(%d+)-(%d+)')
-                    if number ~= '0' then
-                        before = milliseconds .. '-' .. string.format('%.0f', number - 1)
-                    else
-                        before = string.format('%.0f', milliseconds - 1) .. '-18446744073709551615'
-                    end
-                end
-                redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], before, 'ENTRIESREAD', gone)
-                return behind(gone - read)
-            end
+            local one = named(told)
+            if one['name'] == ARGV[1] then group = one end
         end
+    end
+    if not group then return redis.error_reply('NOGROUP there is no such group') end
+    local stream = named(redis.call('XINFO', 'STREAM', KEYS[1]))
+    local read = group['entries-read']
+    if read and stream['max-deleted-entry-id'] == '0-0' and read < stream['entries-added'] - stream['length'] then
+        local gone = stream['entries-added'] - stream['length']
+        local got = group['last-delivered-id']
+        local kept = #redis.call('XRANGE', KEYS[1], '-', got)
+        local first = stream['first-entry']
+        if kept == 0 and first then
+            local milliseconds, number = string.match(first[1], '(%d+)-(%d+)')
+            if number ~= '0' then
+                got = milliseconds .. '-' .. string.format('%.0f', number - 1)
+            else
+                got = string.format('%.0f', milliseconds - 1) .. '-18446744073709551615'
+            end
+        elseif not first then
+            got = stream['last-generated-id']
+        end
+        redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], got, 'ENTRIESREAD', gone + kept)
+        return behind(gone + kept - read)
     end
     local clock = redis.call('TIME')
     local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -66,8 +81,15 @@ pub(super) const TAKE_DUE: &str = "
         local taken = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id)
         local pending = redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1)
         if taken[1] and pending[1] then return {0, '', id, pending[1][4], taken[1][2]} end
-        if owed[1] and not taken[1] then return behind(1) end
+        if owed[1] and not taken[1] then
+            -- It is no longer kept; older servers would keep it as pending for ever.
+            redis.call('XACK', KEYS[1], ARGV[1], id)
+            return behind(1)
+        end
     end
+    local new = redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', 1, 'STREAMS', KEYS[1], '>')
+    local entry = new and new[1] and new[1][2][1]
+    if entry and entry[2] then return {0, '', entry[1], 1, entry[2]} end
     return {0, ''}";
 
 /// Has an event come again after a while. Keys: when what is due. Arguments: the event's id, and after how many

@@ -23,6 +23,7 @@ use crate::bus::kind::failed;
 use crate::model::TopicName;
 use crate::model::bus_call::{Answered, Call, Unanswered};
 use bytes::Bytes;
+use futures_util::future::select_all;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -114,8 +115,10 @@ impl Calls {
     async fn begin(&self, call: &Call, said: &[Bytes], until: Instant) -> Result<Answer, Unanswered> {
         let until = until.min(Instant::now() + READS_WITHIN);
         loop {
-            let (number, queue) = self.held().next(&call.address)?;
-            let Ok(place) = timeout_at(until, queue.reserve_owned()).await else {
+            let programs = self.held().in_turn(&call.address)?;
+            let places =
+                programs.into_iter().map(|(number, queue)| async move { (number, queue.reserve_owned().await) });
+            let Ok(((number, place), ..)) = timeout_at(until, select_all(places.map(Box::pin))).await else {
                 let reason = format!("the programs that serve {} do not read what they are sent", call.address);
                 return Err(Unanswered::NotBegun(reason));
             };
@@ -130,30 +133,25 @@ impl Calls {
 }
 
 impl State {
-    /// Whose turn it is of those who serve an address: the next one that has room, else the next one.
-    fn next(&mut self, address: &TopicName) -> Result<(u64, mpsc::Sender<Vec<Bytes>>), Unanswered> {
-        let serving: Vec<(u64, &Program)> = self
-            .programs
-            .iter()
-            .filter(|(_, program)| program.serves.contains(address) && !program.queue.is_closed())
-            .map(|(number, program)| (*number, program))
-            .collect();
-        let last = self.turns.get(address).copied().unwrap_or_default();
-        let (before, after) = serving.split_at(serving.partition_point(|(number, _)| *number <= last));
-        let mut in_turn = after.iter().chain(before);
-        let next = in_turn.clone().find(|(_, program)| program.queue.capacity() > 0).or_else(|| in_turn.next());
-        let Some((number, program)) = next else {
+    /// Those who serve an address, whose turn is next first.
+    fn in_turn(&self, address: &TopicName) -> Result<Vec<(u64, mpsc::Sender<Vec<Bytes>>)>, Unanswered> {
+        let serves = |program: &Program| program.serves.contains(address) && !program.queue.is_closed();
+        let serving = self.programs.iter().filter(|(_, program)| serves(program));
+        let mut serving: Vec<_> = serving.map(|(number, program)| (*number, program.queue.clone())).collect();
+        if serving.is_empty() {
             return Err(Unanswered::NotBegun(format!("no program that is connected serves {address}")));
-        };
-        let next = (*number, program.queue.clone());
-        self.turns.insert(address.clone(), next.0);
-        Ok(next)
+        }
+        let last = self.turns.get(address).copied().unwrap_or_default();
+        let before = serving.partition_point(|(number, _)| *number <= last);
+        serving.rotate_left(before);
+        Ok(serving)
     }
 
     /// Puts a call into a program's queue; nothing where the program does not serve its address any more.
     fn send(&mut self, number: u64, place: OwnedPermit<Vec<Bytes>>, call: &Call, said: &[Bytes]) -> Option<Answer> {
         let program = self.programs.get(&number).filter(|program| program.serves.contains(&call.address))?;
         place.send(program.path.iter().chain(said).cloned().collect());
+        self.turns.insert(call.address.clone(), number);
         let (tell, told) = oneshot::channel();
         let waiting = Waiting { program: number, bytes_max: call.answer_bytes_max, tell };
         self.waiting.insert(call.id.clone(), waiting);
