@@ -38,9 +38,12 @@ const READS_WITHIN: Duration = Duration::from_secs(5);
 /// How many addresses one program may serve.
 const ADDRESSES_MAX: usize = 1_000;
 
+/// Where messages wait for a program.
+type Queue = mpsc::Sender<Vec<Bytes>>;
+
 /// A program that is connected to be asked or to ask.
 struct Program {
-    queue: mpsc::Sender<Vec<Bytes>>,
+    queue: Queue,
     /// What stands before everything that it is sent, as it stood before what it said.
     path: Vec<Bytes>,
     serves: BTreeSet<TopicName>,
@@ -134,7 +137,7 @@ impl Calls {
 
 impl State {
     /// Those who serve an address, whose turn is next first.
-    fn in_turn(&self, address: &TopicName) -> Result<Vec<(u64, mpsc::Sender<Vec<Bytes>>)>, Unanswered> {
+    fn in_turn(&self, address: &TopicName) -> Result<Vec<(u64, Queue)>, Unanswered> {
         let serves = |program: &Program| program.serves.contains(address) && !program.queue.is_closed();
         let serving = self.programs.iter().filter(|(_, program)| serves(program));
         let mut serving: Vec<_> = serving.map(|(number, program)| (*number, program.queue.clone())).collect();
