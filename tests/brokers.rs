@@ -134,6 +134,37 @@ async fn killed_in_mid_flow(server: &Server, broker: &mut Broker) {
     assert_eq!(lost, Vec::<&u64>::new(), "what was answered is lost");
 }
 
+/// Whoever listens goes on with a broker that has forgotten all it had.
+async fn emptied(broker: &mut Broker, kind: &str, url: &str) {
+    let server = Server::start();
+    create(&server, kind, Some(url.to_owned())).await;
+    let mut events = listen(&server, None).await;
+    let publish = async |number: u64| {
+        let input = json!({"i": {"bus": "shop", "topic": "t", "event": event(number)}});
+        server.client().query::<Value>(PUBLISH, input).await.ok()
+    };
+    for number in 1..=3 {
+        assert!(publish(number).await.is_some());
+        assert_eq!(next(&mut events).await["event"]["metadata"]["number"], number);
+    }
+    broker.kill();
+    broker.start_empty().await;
+    eventually("it is taken again", async || publish(4).await).await;
+    assert_eq!(next(&mut events).await["event"]["metadata"]["number"], 4);
+}
+
+#[tokio::test]
+async fn who_listens_goes_on_when_a_broker_comes_back_with_nothing_of_what_it_had() {
+    if let Some(mut broker) = Broker::nats().await {
+        let url = format!("nats://127.0.0.1:{}", broker.port);
+        emptied(&mut broker, "JETSTREAM", &url).await;
+    }
+    if let Some(mut broker) = Broker::redis().await {
+        let url = format!("redis://127.0.0.1:{}/0", broker.port);
+        emptied(&mut broker, "REDIS", &url).await;
+    }
+}
+
 /// What is published while the broker is away waits for it.
 async fn waited_for(server: &Server, broker: &mut Broker, url: &str, kind: &str) {
     let input = json!({"name": "patient", "kind": kind, "endpointUri": url, "queuesWhileAway": true});

@@ -134,7 +134,7 @@ pub async fn heard(open: &mut Open) -> Carried {
     loop {
         match timeout(PATIENCE, open.heard.recv()).await.expect("nothing is heard").expect("nothing comes any more") {
             Heard::Event(carried) => return carried,
-            Heard::Away { .. } | Heard::Back => {}
+            Heard::Missed { .. } | Heard::Away { .. } | Heard::Back => {}
         }
     }
 }
@@ -228,6 +228,28 @@ pub async fn a_group_is_told_how_many_a_bound_took(open: &Open) {
             group.acknowledge(&[*place]).await.unwrap();
         }
     }
+}
+
+/// Of kinds whose bounds may take what was not heard yet: it is said how much went, and where it goes on. `slow` has room
+/// for one event in what it hears, and has heard nothing; `other` is the same bus, and keeps some twenty events.
+pub async fn who_listens_is_told_how_many_a_bound_took(slow: &mut Open, other: &Open, published: Vec<Place>) {
+    let published = [published, publish(&*other.carrier, 1_001, 400).await].concat();
+    let (mut at, mut missed) = (0, 0);
+    while at < published.len() {
+        match timeout(PATIENCE, slow.heard.recv()).await.expect("nothing is heard").expect("nothing comes any more") {
+            Heard::Event(carried) => {
+                assert_eq!(carried.place, published[at]);
+                at += 1;
+            }
+            Heard::Missed { lost, behind } => {
+                missed += lost;
+                at += lost as usize;
+                assert!(published[at - 1] <= behind && behind < published[at], "it does not go on behind {behind:?}");
+            }
+            Heard::Away { .. } | Heard::Back => {}
+        }
+    }
+    assert!((100..400).contains(&missed), "{missed} are said to be lost");
 }
 
 /// Publishes more on one topic than is kept; says what went and what is there.

@@ -102,6 +102,16 @@ impl History {
         History { events: BTreeMap::new(), topics: HashMap::new(), bytes: 0, bytes_max, gone, sweep_at: None }
     }
 
+    /// Lets go of everything: what comes next lies behind this place, and what went before is not known to the end.
+    pub fn begin_anew(&mut self, now: Time, behind: Place) {
+        self.events.clear();
+        for kept in self.topics.values_mut() {
+            (kept.bytes, kept.gone) = (0, None);
+            kept.places.clear();
+        }
+        (self.bytes, self.gone, self.sweep_at) = (0, Some(Mark { place: behind, at: now }), None);
+    }
+
     /// Keeps an event that is behind all that came before, and lets go of what is too much by it.
     pub fn keep(&mut self, now: Time, event: &Arc<Arrived>, bounds: Bounds) {
         let (place, length) = (event.place, event.text.len() as u64);
@@ -286,6 +296,22 @@ mod tests {
         found
             .map(|events| events.iter().map(|event| event.place.0).collect())
             .map_err(|gone| gone.oldest.map(|place| place.0))
+    }
+
+    #[test]
+    fn one_that_began_anew_gives_nobody_the_rest_as_if_it_were_the_whole() {
+        for behind in [9, 0] {
+            let mut history = history();
+            (1..=3).for_each(|place| keep(&mut history, "t", place, 0, BOUNDS));
+            history.begin_anew(at(2), Place(behind));
+            assert_eq!((history.len(), history.bytes(), history.len_of(&topic("t"))), (0, 0, 0));
+            keep(&mut history, "t", behind + 1, 3, BOUNDS);
+            assert_eq!(read(&mut history, 3, Replay::All), Ok(vec![behind + 1]));
+            assert_eq!(read(&mut history, 3, Replay::Since(at(1))), Err(Some(behind + 1)));
+            assert_eq!(read(&mut history, 3, Replay::Since(at(3))), Ok(vec![behind + 1]));
+            let before = read(&mut history, 3, Replay::Behind(Place(2)));
+            assert_eq!(before, if behind > 2 { Err(Some(behind + 1)) } else { Ok(vec![]) });
+        }
     }
 
     #[test]

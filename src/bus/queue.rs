@@ -107,6 +107,11 @@ impl Queue {
         }
     }
 
+    /// So many were lost behind everything that waits, before they could be pushed.
+    pub fn miss(&mut self, lost: u64) {
+        self.missed_last += lost;
+    }
+
     /// The next event, with what is missing before it.
     pub fn pop(&mut self) -> Option<Given> {
         if let Some(event) = self.replayed.pop_front() {

@@ -284,6 +284,15 @@ impl Running {
                     }
                 }
             }
+            Heard::Missed { lost, behind } => {
+                tracing::warn!(
+                    bus = self.name.as_str(),
+                    lost,
+                    behind = behind.0,
+                    "events were lost before they were heard"
+                );
+                self.router().missed(self.clock.now(), lost, behind);
+            }
             Heard::Away { reason } => {
                 self.turn(BusStatus::Degraded, Some(reason)).await;
             }

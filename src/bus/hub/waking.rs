@@ -8,11 +8,15 @@ use super::running::held;
 use crate::model::SubscriberId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::yield_now;
+use tokio::time::Instant;
 
 /// How many are woken together. The more, the later a publisher has its turn: measured with `benches/bus_fanout`.
 const TOGETHER: usize = 2;
+/// After how long whoever is left is woken at once.
+const ROUND_MAX: Duration = Duration::from_millis(100);
 
 /// Who is woken how, and whose turn it is.
 #[derive(Default)]
@@ -59,11 +63,15 @@ impl Waking {
             }
             yield_now().await;
             // Few at a time: publishers, whose tasks wait among theirs, have their turn in between, so that there is more
-            // for everybody in the next round.
-            for some in others.chunks(TOGETHER) {
+            // for everybody in the next round. Where other work takes all the time, nobody waits for such turns long.
+            let until = Instant::now() + ROUND_MAX;
+            let mut left = others;
+            while let Some((some, rest)) = left.split_at_checked(TOGETHER).filter(|_| Instant::now() < until) {
                 self.notify(some);
+                left = rest;
                 yield_now().await;
             }
+            self.notify(left);
         }
     }
 

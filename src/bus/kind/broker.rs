@@ -94,6 +94,12 @@ impl Broker {
         self.child = spawn(&self.program, (self.arguments)(self.folder.path(), self.port)).expect("it was there");
         assert!(self.listens().await, "it does not start again");
     }
+
+    /// Starts it again with nothing of what it had.
+    pub async fn start_empty(&mut self) {
+        self.folder = tempfile::tempdir().expect("a folder");
+        self.start_again().await;
+    }
 }
 
 impl Drop for Broker {

@@ -65,8 +65,17 @@ pub struct Carried {
 /// What a carrier tells of its own accord, in order.
 #[derive(Clone, Debug)]
 pub enum Heard {
-    /// An event, whoever published it: each once, none missing but what retention took while the carrier was away.
+    /// An event, whoever published it: each once, none missing but what [`Heard::Missed`] says.
     Event(Carried),
+    /// Something that nobody heard can no longer be had: a bound took it, or the carrier lost it. Not said by a carrier
+    /// that cannot tell.
+    Missed {
+        /// How many events, on all topics; 0 where nobody can tell.
+        lost: u64,
+        /// What comes next lies behind this place. It may be smaller than those before: then the carrier has begun anew,
+        /// and gives away places that it gave before.
+        behind: Place,
+    },
     /// The carrier is away; it is tried again.
     Away {
         /// Why, in words.

@@ -95,6 +95,24 @@ impl Router {
         self.notices.note(now, Subject::new(NoticeKind::Dropped).to(subscriber), lost, reason);
     }
 
+    /// The carrier can no longer give what it had not given yet, of all topics: so many, or nobody knows how many (0).
+    /// It goes on behind this place, which may be smaller than those before. Whoever listens is told with the next
+    /// event; whether any filter wanted them nobody can tell.
+    pub fn missed(&mut self, now: Time, lost: u64, behind: Place) {
+        self.last = behind;
+        self.history.begin_anew(now, behind);
+        self.metrics.dropped(lost);
+        for reader in self.readers.iter_mut().filter(|reader| reader.end.is_none()) {
+            reader.queue.miss(lost);
+            reader.metrics.dropped(lost);
+        }
+        if lost > 0 {
+            let reason =
+                || format!("the carrier no longer keeps what nobody had yet; it goes on behind place {}", behind.0);
+            self.notices.note(now, Subject::new(NoticeKind::Dropped), lost, reason);
+        }
+    }
+
     /// Takes in an event that was carried.
     pub fn publish(&mut self, now: Time, carried: &Carried, trust_of: impl Fn(NodeId) -> TrustState) -> Routed {
         if self.is_stopped {

@@ -88,6 +88,27 @@ fn the_past_comes_first_and_what_is_gone_is_refused_with_the_oldest_kept_place()
 }
 
 #[test]
+fn what_the_carrier_lost_is_told_to_everybody_with_the_next_event_and_is_in_no_history() {
+    let mut router = router();
+    let wanted = EventWanted { topics: vec![pattern("t")], ..EventWanted::default() };
+    attach(&mut router, Attaching { wanted, overflow: Some(Overflow::Block), ..one(1) });
+    attach(&mut router, Attaching { overflow: Some(Overflow::Disconnect), ..one(2) });
+    publish(&mut router, "t", 1);
+    router.missed(at(0), 7, Place(8));
+    publish(&mut router, "other", 9);
+    publish(&mut router, "t", 10);
+    assert_eq!((take(&mut router, 1), take(&mut router, 2)), (vec![(1, 0), (10, 7)], vec![(1, 0), (9, 7), (10, 0)]));
+    assert_eq!(router.measure(at(0)).dropped, 7);
+    let gone = router.attach(at(0), Attaching { replay: Replay::Behind(Place(1)), ..one(3) });
+    assert_eq!(gone, Err(Refused::Gone(Gone { oldest: Some(Place(9)) })));
+    // One that begins anew gives places away once more.
+    router.missed(at(0), 0, Place(0));
+    assert_eq!(publish(&mut router, "t", 1).matched, 2);
+    assert_eq!(take(&mut router, 1), [(1, 0)]);
+    assert!(kinds(&router.tick(at(1))).contains(&(NoticeKind::Dropped, 7)));
+}
+
+#[test]
 fn publishers_wait_for_one_that_blocks_and_are_released_when_it_takes_or_leaves() {
     let mut router = router();
     let wanted = EventWanted { topics: vec![pattern("t")], ..EventWanted::default() };

@@ -9,6 +9,7 @@ import { createRoot } from 'react-dom/client';
 import { sessionStore } from '~/data/session';
 import { EditorColours } from './EditorColours';
 import { examples } from './examples';
+import { consistent } from './fetcher';
 import { mendTabs } from './tabs';
 
 const endpoint = new URL('/graphql', window.location.href);
@@ -16,7 +17,7 @@ const socket = new URL(endpoint);
 socket.protocol = endpoint.protocol === 'https:' ? 'wss:' : 'ws:';
 
 /** Headers of the editor go with the first message of a websocket as well: a token counts for subscriptions, too. */
-const fetcher = createGraphiQLFetcher({ url: endpoint.href, subscriptionUrl: socket.href });
+const fetcher = consistent(createGraphiQLFetcher({ url: endpoint.href, subscriptionUrl: socket.href }));
 
 /** The token that the dashboard was given in this tab, so that it need not be typed twice. */
 const { token } = sessionStore.get();

@@ -54,24 +54,24 @@ pub async fn open(options: Options, heard: mpsc::Sender<Heard>) -> Result<Jetstr
     let context = ContextBuilder::new().timeout(TIMEOUT).ack_timeout(TIMEOUT).build(client);
     let behind = prepare(&context, &options, &subjects).await?;
     let stream = context.get_stream_no_info(&options.stream).await.map_err(refused)?;
-    let live = Live::new(stream.clone(), subjects.clone(), behind, heard, linked.clone());
-    // Before anything can be published here: what is, is heard.
-    let begun = live.begin().await?;
-    let found = calls::be_found(&context.client(), options.about.clone()).await?;
-    let live = tokio::spawn(live.run(begun)).abort_handle();
-    let shared = Shared {
+    let shared = Arc::new(Shared {
         context,
         stream,
         subjects,
-        link: linked,
+        link: linked.clone(),
         closed: watch::channel(false).0,
         forgotten: watch::channel(()).0,
         held: Mutex::default(),
         given: Mutex::default(),
         reached: Mutex::default(),
         giving_back: Arc::new(RwLock::new(())),
-    };
-    Ok(Jetstream { shared: Arc::new(shared), live, _found: found })
+    });
+    let found = calls::be_found(&shared.context.client(), options.about.clone()).await?;
+    let live = Live::new(shared.clone(), options, behind, heard, linked);
+    // Before anything can be published here: what is, is heard.
+    let begun = live.begin().await?;
+    let live = tokio::spawn(live.run(begun)).abort_handle();
+    Ok(Jetstream { shared, live, _found: found })
 }
 
 async fn connect(options: &Options, link: watch::Sender<live::Link>) -> Result<Client, Failure> {
@@ -136,7 +136,7 @@ fn wanted(options: &Options, subjects: &Subjects) -> Config {
 }
 
 /// Sees to it that there is a stream that serves; says its last place, and when it was made.
-async fn prepare(
+pub(super) async fn prepare(
     context: &jetstream::Context,
     options: &Options,
     subjects: &Subjects,

@@ -1,15 +1,19 @@
 //! What is heard of the stream: each event once, in order, over a server that goes away.
 
-use super::names::Subjects;
-use super::{Failure, Place, TIMEOUT, away};
+use super::connect::{Options, prepare};
+use super::{Failure, Place, Shared, TIMEOUT, away};
 use crate::bus::kind::{Heard, back_off};
 use async_nats::Event;
 use async_nats::datetime::DateTime;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::consumer::{Consumer, DeliverPolicy};
-use async_nats::jetstream::stream::Stream;
 use futures_util::StreamExt;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+
+/// How long nothing comes before the stream is looked for.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// How the connection is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,14 +37,16 @@ impl Link {
 
 /// The one that listens.
 pub(super) struct Live {
-    stream: Stream<()>,
-    subjects: Subjects,
+    shared: Arc<Shared>,
+    options: Options,
     behind: Place,
     /// When the stream was made.
     created: DateTime,
     heard: mpsc::Sender<Heard>,
     link: watch::Receiver<Link>,
     is_away: bool,
+    /// The stream is another than it was, and nobody was told yet.
+    is_other: bool,
     attempt: u32,
 }
 
@@ -49,13 +55,13 @@ struct Unheard;
 
 impl Live {
     pub(super) fn new(
-        stream: Stream<()>,
-        subjects: Subjects,
+        shared: Arc<Shared>,
+        options: Options,
         (behind, created): (Place, DateTime),
         heard: mpsc::Sender<Heard>,
         link: watch::Receiver<Link>,
     ) -> Self {
-        Live { stream, subjects, behind, created, heard, link, is_away: false, attempt: 0 }
+        Live { shared, options, behind, created, heard, link, is_away: false, is_other: false, attempt: 0 }
     }
 
     /// Has the server send what lies behind what was heard.
@@ -66,7 +72,7 @@ impl Live {
             ..OrderedConfig::default()
         };
         let beginning = async {
-            let consumer: Consumer<OrderedConfig> = self.stream.create_consumer(config).await.map_err(away)?;
+            let consumer: Consumer<OrderedConfig> = self.shared.stream.create_consumer(config).await.map_err(away)?;
             consumer.messages().await.map_err(away)
         };
         tokio::time::timeout(TIMEOUT, beginning).await.map_err(away)?
@@ -92,14 +98,20 @@ impl Live {
 
     /// Listens as long as the connection stands.
     async fn listen(&mut self, mut messages: Ordered) -> Result<(), Unheard> {
+        let mut link = self.link.clone();
         loop {
             let message = tokio::select! {
                 // What has come is heard before the connection's end is.
                 biased;
                 message = messages.next() => message,
-                _ = self.link.changed() => {
+                _ = link.changed() => {
                     return self.leave("the connection to the NATS server broke".to_owned()).await;
                 }
+                there = self.is_there() => match there {
+                    Ok(true) => continue,
+                    Ok(false) => return self.leave("the stream was deleted".to_owned()).await,
+                    Err(failure) => return self.leave(failure.to_string()).await,
+                },
             };
             let message = match message {
                 Some(Ok(message)) => message,
@@ -111,12 +123,24 @@ impl Live {
             if place <= self.behind {
                 continue;
             }
+            // The stream has a number for each message that it ever took.
+            let lost = place.0 - self.behind.0 - 1;
+            if lost > 0 {
+                self.tell(Heard::Missed { lost, behind: Place(place.0 - 1) }).await?;
+            }
             self.behind = place;
-            match self.subjects.read(&message) {
+            match self.shared.subjects.read(&message) {
                 Some((carried, _)) => self.tell(Heard::Event(carried)).await?,
                 None => tracing::debug!(subject = %message.subject, "a message is on no topic"),
             }
         }
+    }
+
+    /// After a while in which nothing came: whether the stream is still the one that is heard. The client would wait for
+    /// one that is gone for ever.
+    async fn is_there(&self) -> Result<bool, Failure> {
+        tokio::time::sleep(QUIET).await;
+        Ok(self.shared.stream.get_info().await.map_err(away)?.created == self.created)
     }
 
     async fn leave(&mut self, reason: String) -> Result<(), Unheard> {
@@ -140,6 +164,9 @@ impl Live {
         match self.begin_again().await {
             Ok(begun) => {
                 *messages = Some(begun);
+                if std::mem::take(&mut self.is_other) {
+                    self.tell(Heard::Missed { lost: 0, behind: self.behind }).await?;
+                }
                 self.is_away = false;
                 self.tell(Heard::Back).await
             }
@@ -154,15 +181,18 @@ impl Live {
         }
     }
 
+    /// Goes on. A stream that is gone is made anew, as a server needs it that keeps nothing when it ends.
     async fn begin_again(&mut self) -> Result<Ordered, Failure> {
-        let info = self.stream.get_info().await.map_err(away)?;
-        let last = Place(info.state.last_sequence);
-        if last < self.behind {
+        let (last, created) = prepare(&self.shared.context, &self.options, &self.shared.subjects).await?;
+        let is_new = created != self.created;
+        if is_new || last < self.behind {
             // To wait until it is as long as it was would be to hear nothing of it. Made anew, all of it is new; where
             // the server lost its end, what it still has was heard.
-            let is_new = info.created != self.created;
-            tracing::warn!(stream = %info.config.name, is_new, "a stream's places are smaller than before");
-            (self.behind, self.created) = (if is_new { Place(0) } else { last }, info.created);
+            tracing::warn!(stream = self.options.stream, is_new, last = last.0, "a stream is not as it was");
+            (self.behind, self.created, self.is_other) = (if is_new { Place(0) } else { last }, created, true);
+            // What is known of its places is of those before.
+            self.shared.given().clear();
+            self.shared.reached().clear();
         }
         self.begin().await
     }

@@ -3,7 +3,7 @@
 //! Topics are subjects under a prefix, places the stream's sequence numbers. The stream is made where there is none;
 //! one that is there is used as it is where it serves, and one that was made here is brought to the bounds asked for.
 //! Its bounds are over the whole bus, so that what is missing is always the oldest. They hold for durable groups as
-//! well: what they take before a group got it, the group is not told.
+//! well: what they take before a group got it, the group is told.
 //!
 //! A durable group is a durable consumer whose events are asked for one at a time: what the server has sent on is what
 //! somebody has. It is told every few seconds that this one is still there; what nobody vouches for comes again. A

@@ -3,6 +3,7 @@ use super::super::{Heard, Retention};
 use super::*;
 use crate::bus::conformance::{
     Open, Site, a_group_is_told_how_many_a_bound_took, heard, name, next, outgoing, publish,
+    who_listens_is_told_how_many_a_bound_took,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::{Semaphore, mpsc};
@@ -26,7 +27,12 @@ fn options(port: u16, events: u64) -> Options {
 }
 
 async fn opened(options: Options) -> Open {
-    let (sender, heard) = mpsc::channel(10_000);
+    opened_hearing(options, 10_000).await
+}
+
+/// Opened by somebody who has room for so much that he has not looked at.
+async fn opened_hearing(options: Options, room: usize) -> Open {
+    let (sender, heard) = mpsc::channel(room);
     // JetStream is there a little after its server listens.
     let opening = async {
         loop {
@@ -101,6 +107,7 @@ async fn a_server_that_is_killed_in_mid_flow_loses_nothing_and_marks_what_comes_
     while places.len() < COUNT as usize {
         match tokio::time::timeout(Duration::from_secs(20), bus.heard.recv()).await.unwrap().unwrap() {
             Heard::Event(carried) => places.push(carried.place),
+            Heard::Missed { .. } => panic!("nothing was lost"),
             Heard::Away { .. } => turns.push(false),
             Heard::Back => turns.push(true),
         }
@@ -113,6 +120,17 @@ async fn a_server_that_is_killed_in_mid_flow_loses_nothing_and_marks_what_comes_
 async fn a_group_is_told_how_many_the_servers_bounds_took() {
     let Some(broker) = Broker::nats().await else { return };
     a_group_is_told_how_many_a_bound_took(&opened(options(broker.port, 20)).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_listens_is_told_how_many_went_while_the_server_was_away() {
+    let Some(mut broker) = Broker::nats().await else { return };
+    let mut slow = opened_hearing(options(broker.port, 20), 1).await;
+    let published = publish(&*slow.carrier, 1, 5).await;
+    broker.kill();
+    broker.start_again().await;
+    let other = opened(options(broker.port, 20)).await;
+    who_listens_is_told_how_many_a_bound_took(&mut slow, &other, published).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -162,8 +180,8 @@ async fn what_others_publish_is_heard_and_what_is_on_no_topic_is_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_somebody_makes_anew_is_heard_from_its_beginning() {
-    let Some(mut broker) = Broker::nats().await else { return };
+async fn a_stream_that_somebody_deletes_is_made_anew_and_heard_from_its_beginning() {
+    let Some(broker) = Broker::nats().await else { return };
     let mut bus = opened(options(broker.port, 100)).await;
     publish(&*bus.carrier, 1, 5).await;
     for _ in 0..5 {
@@ -171,9 +189,13 @@ async fn a_stream_that_somebody_makes_anew_is_heard_from_its_beginning() {
     }
     let theirs = async_nats::connect(format!("127.0.0.1:{}", broker.port)).await.unwrap();
     async_nats::jetstream::new(theirs).delete_stream("BUS").await.unwrap();
-    broker.kill();
-    broker.start_again().await;
-    let anew = opened(options(broker.port, 100)).await;
-    let place = insist(&*anew.carrier, 6).await;
-    assert_eq!((heard(&mut bus).await.place, place), (Place(1), Place(1)));
+    let place = insist(&*bus.carrier, 6).await;
+    let said = loop {
+        match tokio::time::timeout(Duration::from_secs(20), bus.heard.recv()).await.unwrap().unwrap() {
+            Heard::Missed { lost, behind } => break (lost, behind),
+            Heard::Event(carried) => panic!("{carried:?} comes before it is said that places begin anew"),
+            Heard::Away { .. } | Heard::Back => {}
+        }
+    };
+    assert_eq!((said, heard(&mut bus).await.place, place), ((0, Place(0)), Place(1), Place(1)));
 }

@@ -1,11 +1,11 @@
 //! What is heard of the stream: each entry once, in order, over a server that goes away.
 
 use super::connection::{self, Connections};
-use super::places::{self, Id};
-use super::{Failure, Shared};
+use super::places::{self, Id, Stand};
+use super::{Failure, Place, Shared};
 use crate::bus::kind::{Heard, back_off};
 use redis::aio::MultiplexedConnection;
-use redis::streams::StreamReadReply;
+use redis::streams::{StreamId, StreamReadReply};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -18,6 +18,8 @@ const ASKED_FOR: u64 = 1_000;
 pub(super) struct Live {
     shared: Arc<Shared>,
     behind: Id,
+    /// How many entries there were up to there, as far as it is known.
+    passed: Option<u64>,
     heard: mpsc::Sender<Heard>,
     is_away: bool,
     attempt: u32,
@@ -27,8 +29,10 @@ pub(super) struct Live {
 struct Unheard;
 
 impl Live {
-    pub(super) fn new(shared: Arc<Shared>, behind: Id, heard: mpsc::Sender<Heard>) -> Self {
-        Live { shared, behind, heard, is_away: false, attempt: 0 }
+    /// One that hears what comes from when the stream stood so.
+    pub(super) fn new(shared: Arc<Shared>, stand: &Stand, heard: mpsc::Sender<Heard>) -> Self {
+        let behind = stand.last.unwrap_or_default();
+        Live { shared, behind, passed: stand.added, heard, is_away: false, attempt: 0 }
     }
 
     /// Listens until nobody wants to hear.
@@ -82,7 +86,16 @@ impl Live {
                 Ok(came) => came,
                 Err(error) => return Ok(connection::failure(&error)),
             };
-            for entry in came.iter().flat_map(|came| &came.keys).flat_map(|key| &key.ids) {
+            let came = came.unwrap_or_default().keys.pop().map(|key| key.ids).unwrap_or_default();
+            if came.is_empty() {
+                continue;
+            }
+            match self.count(&came).await {
+                Ok(None) => {}
+                Ok(Some(missed)) => self.tell(missed).await?,
+                Err(failure) => return Ok(failure),
+            }
+            for entry in &came {
                 match places::read(entry) {
                     Some((_, carried)) => self.tell(Heard::Event(carried)).await?,
                     None => tracing::debug!(id = %entry.id, "an entry is no event"),
@@ -90,5 +103,21 @@ impl Live {
                 self.behind = entry.id.parse().unwrap_or(self.behind);
             }
         }
+    }
+
+    /// What a bound took just before these, which were read last: the server does not say so by itself. What cannot be
+    /// told yet is told with what comes later.
+    async fn count(&mut self, came: &[StreamId]) -> Result<Option<Heard>, Failure> {
+        let stand = self.shared.stand().await?;
+        let ids: Vec<Id> = came.iter().filter_map(|entry| entry.id.parse().ok()).collect();
+        let (Some(passed), Some(first), Some(_)) = (self.passed, ids.first(), stand.added) else {
+            self.passed = None;
+            return Ok(None);
+        };
+        // One that somebody made anew has fewer than were passed.
+        let before = stand.before(self.behind, passed, &ids).unwrap_or(passed);
+        self.passed = Some(before + came.len() as u64);
+        let behind = Place(first.place().0.saturating_sub(1));
+        Ok((before > passed).then(|| Heard::Missed { lost: before - passed, behind }))
     }
 }

@@ -3,7 +3,7 @@
 //! The key `<prefix>:events` has an entry an event, with the fields `topic`, `event`, `traceparent` and `id`, so that
 //! the bus has one order. Places are the entries' ids (`places`). How many events are kept is bounded over the bus, and
 //! about, as Redis does it; for how long, now and then when something is published; bytes are not bounded. The bounds
-//! hold for durable groups as well: what they take before a group got it, the group is not told.
+//! hold for durable groups as well: what they take before a group got it, the group is told.
 //!
 //! Redis knows nothing of an event's id: what is published twice, as after an answer that was lost, is two events with
 //! one `id`. How much outlives a server that is killed is the server's own matter (`appendfsync`).
@@ -108,12 +108,10 @@ impl Shared {
     }
 
     async fn stand(&self) -> Result<Stand, Failure> {
-        let asked = self.connections.ask(redis::cmd("XINFO").arg("STREAM").arg(&self.events)).await;
-        match asked {
-            Ok(told) => Ok(Stand::read(&told)),
-            Err(error) if error.to_string().contains("no such key") => Ok(Stand::default()),
-            Err(error) => Err(connection::failure(&error)),
-        }
+        let mut command = redis::cmd("EVAL");
+        command.arg(scripts::STAND).arg(1).arg(&self.events);
+        let told = self.connections.ask(&command).await.map_err(|error| connection::failure(&error))?;
+        Stand::read(told)
     }
 
     async fn range(&self, after: Id, limit: usize) -> Result<StreamRangeReply, Failure> {
@@ -139,8 +137,8 @@ pub async fn open(options: Options, heard: mpsc::Sender<Heard>) -> Result<Redis,
         given: Mutex::default(),
         giving_back: Arc::new(RwLock::new(())),
     });
-    let behind = shared.stand().await?.last.unwrap_or_default();
-    let live = Live::new(shared.clone(), behind, heard);
+    let stand = shared.stand().await?;
+    let live = Live::new(shared.clone(), &stand, heard);
     let live = tokio::spawn(live.run()).abort_handle();
     let calls = Calls::new(shared.clone());
     Ok(Redis { shared, retention: options.retention, trimmed_at: AtomicU64::new(0), live, calls })

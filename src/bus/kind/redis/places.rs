@@ -8,8 +8,8 @@
 use crate::bus::kind::{Carried, Failure, Place};
 use crate::model::{Time, TopicName};
 use bytes::Bytes;
+use redis::Value;
 use redis::streams::StreamId;
-use redis::{FromRedisValue, Value};
 use std::fmt;
 use std::str::FromStr;
 
@@ -77,42 +77,39 @@ pub(super) struct Stand {
     pub(super) first: Option<Id>,
     /// The latest that there ever was; `None` where there is no stream.
     pub(super) last: Option<Id>,
-    /// Whether there were entries that there are no more, or nobody knows.
-    has_lost: bool,
+    /// How many there ever were; `None` where nobody knows.
+    pub(super) added: Option<u64>,
 }
 
 impl Stand {
-    /// Reads what `XINFO STREAM` tells: names and values in turn.
-    pub(super) fn read(told: &Value) -> Self {
-        let pairs: Vec<(String, Value)> = match told {
-            Value::Array(items) => {
-                let pairs = items.chunks_exact(2).map(|pair| Some((text(&pair[0])?, pair[1].clone())));
-                pairs.flatten().collect()
-            }
-            Value::Map(pairs) => pairs.iter().filter_map(|(name, value)| Some((text(name)?, value.clone()))).collect(),
-            _ => Vec::new(),
-        };
-        let value = |name: &str| pairs.iter().find(|(other, _)| other == name).map(|(_, value)| value);
-        let number = |name: &str| u64::from_redis_value_ref(value(name)?).ok();
-        let events = number("length").unwrap_or(0);
-        let first = match value("first-entry") {
-            Some(Value::Array(entry)) => entry.first().and_then(text).and_then(|id| id.parse().ok()),
-            _ => None,
-        };
-        let last = value("last-generated-id").and_then(text).and_then(|id| id.parse().ok());
-        Stand { events, first, last, has_lost: number("entries-added").is_none_or(|added| added > events) }
+    /// Reads what [`super::scripts::STAND`] tells.
+    pub(super) fn read(told: Option<(u64, String, String, String)>) -> Result<Self, Failure> {
+        let Some((events, first, last, added)) = told else { return Ok(Stand { added: Some(0), ..Stand::default() }) };
+        let id = |text: &str| text.parse::<Id>().map_err(Failure::Refused);
+        let first = if first.is_empty() { None } else { Some(id(&first)?) };
+        Ok(Stand { events, first, last: Some(id(&last)?), added: added.parse().ok() })
+    }
+
+    /// How many entries came before the first of these, which were read in one go behind `behind` before it stood so;
+    /// `None` where it cannot be told from this. `known` is how many there were up to `behind`.
+    pub(super) fn before(&self, behind: Id, known: u64, read: &[Id]) -> Option<u64> {
+        let oldest = self.first?;
+        if oldest <= behind {
+            // What goes is always the oldest.
+            return Some(known);
+        }
+        let gone = self.added?.checked_sub(self.events)?;
+        let at = read.iter().position(|id| *id == oldest)?;
+        gone.checked_sub(at as u64)
     }
 
     /// Whether all that lies behind a place is still there.
     pub(super) fn check(&self, after: Place) -> Result<(), Failure> {
         let last = self.last.map(Id::place).unwrap_or_default();
         let oldest = self.first.map_or(Place(last.0 + 1), Id::place);
-        if self.has_lost && after < oldest && after < last { Err(Failure::Gone { oldest }) } else { Ok(()) }
+        let has_lost = self.added.is_none_or(|added| added > self.events);
+        if has_lost && after < oldest && after < last { Err(Failure::Gone { oldest }) } else { Ok(()) }
     }
-}
-
-fn text(value: &Value) -> Option<String> {
-    String::from_redis_value_ref(value).ok()
 }
 
 #[cfg(test)]
@@ -137,13 +134,27 @@ mod tests {
     #[test]
     fn a_place_before_the_oldest_is_gone_only_where_something_went() {
         let id = |milliseconds| Id { milliseconds, number: 0 };
-        let whole = Stand { events: 2, first: Some(id(5)), last: Some(id(9)), has_lost: false };
+        let whole = Stand { events: 2, first: Some(id(5)), last: Some(id(9)), added: Some(2) };
         assert_eq!(whole.check(id(4).place()), Ok(()));
-        let cut = Stand { has_lost: true, ..whole };
+        let cut = Stand { added: Some(3), ..whole };
         assert_eq!(cut.check(id(4).place()), Err(Failure::Gone { oldest: id(5).place() }));
         assert_eq!(cut.check(id(5).place()), Ok(()));
         let emptied = Stand { first: None, events: 0, ..cut };
         assert_eq!(emptied.check(id(9).place()), Ok(()));
         assert!(emptied.check(id(8).place()).is_err());
+        assert!(Stand { added: None, ..whole }.check(id(4).place()).is_err(), "nobody knows");
+    }
+
+    #[test]
+    fn how_many_came_before_what_was_read_shows_where_the_oldest_is_among_it() {
+        let id = |milliseconds| Id { milliseconds, number: 0 };
+        let stand = |first, events| Stand { events, first, last: Some(id(9)), added: Some(9) };
+        let before = |stand: Stand| stand.before(id(3), 3, &[id(6), id(7), id(8)]);
+        assert_eq!(before(stand(Some(id(2)), 8)), Some(3), "nothing went behind the third");
+        assert_eq!(before(stand(Some(id(6)), 4)), Some(5), "the fourth and the fifth went");
+        assert_eq!(before(stand(Some(id(7)), 3)), Some(5), "and the sixth since");
+        assert_eq!(before(stand(Some(id(9)), 1)), None, "all that was read went since");
+        assert_eq!(before(stand(None, 0)), None);
+        assert_eq!(before(Stand { added: None, ..stand(Some(id(6)), 4) }), None);
     }
 }

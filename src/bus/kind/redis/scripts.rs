@@ -20,6 +20,18 @@ pub(super) const CREATE: &str = "
     if read then redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], ARGV[2], 'ENTRIESREAD', read) end
     return 1";
 
+/// How a stream stands. Keys: the stream. Answers nothing where there is none; else how many entries it has, the oldest
+/// id and the latest, and how many entries there ever were, as a text that is empty where nobody knows: before Redis 7,
+/// and where somebody deleted entries one by one. What `XINFO` itself answers has two whole events in it.
+pub(super) const STAND: &str = "
+    if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+    local told = redis.call('XINFO', 'STREAM', KEYS[1])
+    local stream = {}
+    for at = 1, #told, 2 do stream[told[at]] = told[at + 1] end
+    local first = stream['first-entry']
+    local added = stream['max-deleted-entry-id'] == '0-0' and tostring(stream['entries-added'])
+    return {stream['length'], first and first[1] or '', stream['last-generated-id'], added or ''}";
+
 /// Takes one event of a group: one that was to come again by now, or else one that nobody has vouched for, or else a
 /// new one. Keys: the stream, when what is due. Arguments: the group, who takes it, for how many milliseconds nobody
 /// vouched. Answers how many events a bound took that were still to come to the group, and the oldest id that is kept

@@ -2,6 +2,7 @@ use super::super::broker::Broker;
 use super::*;
 use crate::bus::conformance::{
     Open, Site, a_group_is_told_how_many_a_bound_took, heard, name, next, outgoing, publish,
+    who_listens_is_told_how_many_a_bound_took,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,7 +25,12 @@ fn options(port: u16, events: u64) -> Options {
 }
 
 async fn opened(options: Options) -> Open {
-    let (sender, heard) = mpsc::channel(10_000);
+    opened_hearing(options, 10_000).await
+}
+
+/// Opened by somebody who has room for so much that he has not looked at.
+async fn opened_hearing(options: Options, room: usize) -> Open {
+    let (sender, heard) = mpsc::channel(room);
     Open { carrier: Box::new(open(options, sender).await.unwrap()), heard }
 }
 
@@ -90,6 +96,7 @@ async fn a_server_that_is_killed_in_mid_flow_loses_nothing_and_marks_what_comes_
     while !published.iter().all(|place| places.contains(place)) {
         match tokio::time::timeout(Duration::from_secs(20), bus.heard.recv()).await.unwrap().unwrap() {
             Heard::Event(carried) => places.push(carried.place),
+            Heard::Missed { .. } => panic!("nothing was lost"),
             Heard::Away { .. } => turns.push(false),
             Heard::Back => turns.push(true),
         }
@@ -102,6 +109,43 @@ async fn a_server_that_is_killed_in_mid_flow_loses_nothing_and_marks_what_comes_
 async fn a_group_is_told_how_many_the_servers_bounds_took() {
     let Some(broker) = Broker::redis().await else { return };
     a_group_is_told_how_many_a_bound_took(&opened(options(broker.port, 20)).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_kept_nothing_is_heard_from_its_beginning_and_goes_on_counting() {
+    let Some(mut broker) = Broker::redis().await else { return };
+    let mut slow = opened_hearing(options(broker.port, 20), 1).await;
+    publish(&*slow.carrier, 1, 5).await;
+    for _ in 0..5 {
+        heard(&mut slow).await;
+    }
+    broker.kill();
+    broker.start_empty().await;
+    let place = insist(&*slow.carrier, 6).await;
+    assert_eq!(heard(&mut slow).await.place, place);
+    let other = opened(options(broker.port, 20)).await;
+    let published = publish(&*other.carrier, 7, 5).await;
+    who_listens_is_told_how_many_a_bound_took(&mut slow, &other, published).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_listens_and_does_not_keep_up_is_told_how_many_went_meanwhile() {
+    let Some(broker) = Broker::redis().await else { return };
+    let mut slow = opened_hearing(options(broker.port, 20), 1).await;
+    let other = opened(options(broker.port, 20)).await;
+    let published = publish(&*other.carrier, 1, 5).await;
+    who_listens_is_told_how_many_a_bound_took(&mut slow, &other, published).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_listens_is_told_how_many_went_while_the_server_was_away() {
+    let Some(mut broker) = Broker::redis().await else { return };
+    let mut slow = opened_hearing(options(broker.port, 20), 1).await;
+    let published = publish(&*slow.carrier, 1, 5).await;
+    broker.kill();
+    broker.start_again().await;
+    let other = opened(options(broker.port, 20)).await;
+    who_listens_is_told_how_many_a_bound_took(&mut slow, &other, published).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
