@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from 'react';
-import { useChangesSnapshot, useConnection, useStreamState } from '~/data/hooks';
+import { useChangesSnapshot, useConnection, useIsLost, useStreamState } from '~/data/hooks';
 import { useSecond } from '~/lib/clock';
 import { formatCount } from '~/lib/format';
 import { Dot, type Tone } from '~/ui/Badge';
@@ -36,6 +36,7 @@ export function ConnectionLine({ short }: { short?: boolean }) {
 export function ConnectionBanner() {
   const { changes } = useConnection();
   const state = useStreamState();
+  const isLost = useIsLost();
   const online = useSyncExternalStore(onOnline, () => navigator.onLine);
   const now = useSecond();
   if (state.name === 'ended' && state.fault) {
@@ -50,8 +51,7 @@ export function ConnectionBanner() {
       </div>
     );
   }
-  // The first attempt comes within a quarter of a second, and mostly succeeds: no word about it.
-  if (state.name !== 'lost' || state.attempt < 2) return null;
+  if (state.name !== 'lost' || !isLost) return null;
   const seconds = Math.max(0, Math.ceil(state.retryAt / 1000 - now));
   return (
     <div className={styles.banner} role="alert">

@@ -44,6 +44,15 @@ export function useStreamState(): StreamState {
   return useSyncExternalStore(changes.watch, changes.state);
 }
 
+/**
+ * Whether the connection is gone for longer than a moment: the first attempt to take it up again comes within a quarter of
+ * a second, and mostly succeeds.
+ */
+export function useIsLost(): boolean {
+  const state = useStreamState();
+  return state.name === 'ended' || (state.name === 'lost' && state.attempt >= 2);
+}
+
 /** How many changes of these types came in each of the last seconds, the oldest first; anew every second. */
 export function usePerSecond(types: readonly EventType[] | null, seconds = 60): number[] {
   const { changes } = useConnection();

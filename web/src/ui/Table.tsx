@@ -103,12 +103,11 @@ export function Table<Row>(props: TableProps<Row>) {
     <div className={styles.frame}>
       <div
         ref={scroller}
-        className={styles.scroller}
+        className={classes(styles.scroller, sorted.length === 0 && styles.empty)}
         style={{ maxHeight: height, ...tracks(columns) }}
         role="table"
         aria-label={label}
         aria-rowcount={sorted.length + 1}
-        tabIndex={sorted.length === 0 ? -1 : undefined}
       >
         <div role="rowgroup" className={styles.head}>
           <div role="row" aria-rowindex={1} className={styles.row}>

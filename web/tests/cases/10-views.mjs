@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { SCHEMES, screenshot, SIZES } from '../support/browser.mjs';
 import { LONG_NAME } from '../support/fill.mjs';
-import { overflow, SCHEMES, screenshot, SIZES, violations } from '../support/browser.mjs';
+import { faultsOf, settled } from '../support/look.mjs';
 
 /** Every view by its address, and what shows that it is there. */
 const views = ({ node }) => [
@@ -25,13 +26,6 @@ const views = ({ node }) => [
   { name: 'not-found', path: '/no/such/page', heading: 'No such page' },
 ];
 
-async function settled(page, view) {
-  await page.getByRole('heading', { level: 1, name: view.heading }).waitFor();
-  if (view.shows) await page.getByText(view.shows).filter({ visible: true }).first().waitFor();
-  await page.waitForFunction(() => document.querySelector('main [role="status"][aria-label^="Loading"]') === null);
-  await page.waitForLoadState('networkidle');
-}
-
 export const cases = {};
 for (const size of Object.keys(SIZES)) {
   for (const scheme of SCHEMES) {
@@ -42,10 +36,8 @@ for (const size of Object.keys(SIZES)) {
         try {
           await tab.go(view.path);
           await settled(tab.page, view);
-          await screenshot(tab.page, world.shots, `${view.name}-${size}-${scheme}`);
-          for (const violation of await violations(tab.page)) wrong.push(`${view.path}: axe ${violation}`);
-          const over = await overflow(tab.page);
-          if (over > 0) wrong.push(`${view.path}: is ${over} pixels wider than the screen`);
+          const faults = await faultsOf(tab.page, world.shots, `${view.name}-${size}-${scheme}`);
+          wrong.push(...faults.map((fault) => `${view.path}: ${fault}`));
         } catch (error) {
           wrong.push(`${view.path}: ${error.message.split('\n')[0]}`);
           await screenshot(tab.page, world.shots, `${view.name}-${size}-${scheme}-failed`);

@@ -50,7 +50,7 @@ export function Timeline({ address, set }: TimelineProps) {
           {log.loading === 'first' && entries.length === 0 ? (
             <SkeletonLines count={12} label="Loading the history" />
           ) : empty ? (
-            <EmptyState title="No change fits these filters">Widen the time, or clear the filters. Retention may have taken what is very old.</EmptyState>
+            <NoChange filtered={[address.type, address.node, address.actor, address.correlation, address.since, address.until].some((each) => each !== '')} />
           ) : (
             <LogList key={`${address.type} ${address.node} ${address.correlation} ${address.actor} ${address.since} ${address.until}`} log={log} chosen={chosen} onChoose={(each) => set({ at: String(each.sequence) })} />
           )}
@@ -77,4 +77,14 @@ function statusOf(loading: string | null, count: number, live: boolean): string 
   const shown = `${plural(count, 'change')} loaded`;
   if (loading === 'older') return `${shown}, older ones on the way`;
   return live ? `${shown}, live` : shown;
+}
+
+function NoChange({ filtered }: { filtered: boolean }) {
+  return filtered ? (
+    <EmptyState title="No change fits these filters">Widen the time, or clear the filters. Retention may have taken what is very old.</EmptyState>
+  ) : (
+    <EmptyState title="Nothing has changed yet" command="onex register path/to/contracts">
+      Whatever registers, is called or leased is a line here. Register the contracts of a folder to begin:
+    </EmptyState>
+  );
 }

@@ -44,7 +44,8 @@ export default function NodesPage() {
   const [, navigate] = useLocation();
   const shown = useMemo(() => filtered(rows, { search, status, kind, trust }), [rows, search, status, kind, trust]);
   const clear = () => navigate(paths.nodes());
-  const loading = rows.length === 0 && !complete && !fault;
+  const unknown = rows.length === 0 && !complete;
+  const loading = unknown && !fault;
 
   return (
     <Page title="Nodes" lede="Every program that registered or whose contract is known: what it is, and how it is.">
@@ -56,27 +57,29 @@ export default function NodesPage() {
         <Select label="Trust" value={trust} onChange={setTrust} options={options('Any trust', TRUST)} />
         <Spacer />
         <span className="muted" role="status">
-          {loading ? 'Loading' : shown.length === rows.length ? plural(rows.length, 'node') : `${formatCount(shown.length)} of ${plural(rows.length, 'node')}`}
+          {unknown ? loading && 'Loading' : shown.length === rows.length ? plural(rows.length, 'node') : `${formatCount(shown.length)} of ${plural(rows.length, 'node')}`}
           {!complete && rows.length > 0 && ', more on the way'}
         </span>
       </Toolbar>
-      <Card flush className={styles.card}>
-        {loading ? (
-          <SkeletonLines count={12} label="Loading nodes" />
-        ) : (
-          <Table
-            label="Nodes"
-            columns={columns}
-            rows={shown}
-            rowKey={(node) => node.id}
-            onOpen={(node) => navigate(paths.node(node.id))}
-            sort={parseSort(sort)}
-            onSort={(next) => setSort(`${next.descending ? '-' : ''}${next.key}`)}
-            height="calc(100dvh - 190px)"
-            empty={rows.length === 0 ? <NobodyHere /> : <NothingFits onClear={clear} />}
-          />
-        )}
-      </Card>
+      {(loading || !unknown) && (
+        <Card flush className={styles.card}>
+          {loading ? (
+            <SkeletonLines count={12} label="Loading nodes" />
+          ) : (
+            <Table
+              label="Nodes"
+              columns={columns}
+              rows={shown}
+              rowKey={(node) => node.id}
+              onOpen={(node) => navigate(paths.node(node.id))}
+              sort={parseSort(sort)}
+              onSort={(next) => setSort(`${next.descending ? '-' : ''}${next.key}`)}
+              height="calc(100dvh - 190px)"
+              empty={rows.length === 0 ? <NobodyHere /> : <NothingFits onClear={clear} />}
+            />
+          )}
+        </Card>
+      )}
     </Page>
   );
 }

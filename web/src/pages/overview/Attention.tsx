@@ -1,7 +1,9 @@
-import { CircleCheck } from 'lucide-react';
+import { CircleCheck, CircleHelp } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { Link } from 'wouter';
 import type { OverviewBusesQuery, OverviewCallsQuery, OverviewPortsQuery, OverviewQuery } from '~/gql/graphql';
+import { useIsLost } from '~/data/hooks';
+import { classes } from '~/lib/classes';
 import { formatPercent, plural } from '~/lib/format';
 import { paths } from '~/lib/paths';
 import { BusLink, NodeLink, ToolLink } from '~/components/Links';
@@ -24,12 +26,21 @@ interface Concern {
 
 /** Whether it is well, in one glance: what wants a look, worst first, or that nothing does. */
 export function Attention({ here, calls, ports, buses }: Known) {
+  const isLost = useIsLost();
   if (!here || !calls || !ports || !buses) return <Skeleton height={44} />;
   const concerns = [...ofNodes(here), ...ofBuses(buses), ...ofCalls(calls), ...ofTools(here), ...ofPorts(ports), ...ofContracts(here)];
   concerns.sort((a, b) => Number(b.tone === 'bad') - Number(a.tone === 'bad'));
+  if (concerns.length === 0 && isLost) {
+    return (
+      <div className={classes(styles.band, styles.unknown)} role="status">
+        <CircleHelp aria-hidden="true" />
+        How it is now is not known. When it was last heard, all was well.
+      </div>
+    );
+  }
   if (concerns.length === 0) {
     return (
-      <div className={`${styles.band ?? ''} ${styles.well ?? ''}`} role="status">
+      <div className={classes(styles.band, styles.well)} role="status">
         <CircleCheck aria-hidden="true" />
         {here.registry.counts.nodes === 0 ? 'The registry is up, and nobody has registered yet.' : 'All is well.'}
       </div>

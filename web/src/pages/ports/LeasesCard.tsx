@@ -63,12 +63,13 @@ export function LeasesCard({ leases, complete, fault, onRetry, onOpen, current }
   const rows = ended ? (history.data?.ports.nodes ?? NO_LEASES) : leases;
   const shown = useMemo(() => searched(rows, search), [rows, search]);
   const problem = ended ? history.fault : fault;
-  const loading = ended ? history.loading : leases.length === 0 && !complete && !fault;
+  const unknown = ended ? history.data === undefined : leases.length === 0 && !complete;
+  const loading = unknown && !problem;
 
   return (
     <Card
       title="Leases"
-      note={loading ? undefined : shown.length === rows.length ? plural(rows.length, 'lease') : `${formatCount(shown.length)} of ${plural(rows.length, 'lease')}`}
+      note={unknown ? undefined : shown.length === rows.length ? plural(rows.length, 'lease') : `${formatCount(shown.length)} of ${plural(rows.length, 'lease')}`}
       flush
     >
       <div className={styles.filters}>
@@ -80,7 +81,7 @@ export function LeasesCard({ leases, complete, fault, onRetry, onOpen, current }
       {problem && <ErrorState fault={problem} onRetry={ended ? history.refresh : onRetry} />}
       {loading ? (
         <SkeletonLines label="Loading leases" />
-      ) : (
+      ) : !unknown && (
         <Table
           label="Leases"
           columns={ended ? past : active}

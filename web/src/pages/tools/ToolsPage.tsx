@@ -41,7 +41,8 @@ export default function ToolsPage() {
   const [, navigate] = useLocation();
   const shown = useMemo(() => filterTools(rows, { search, tag, availability, trusted: trusted === 'yes' }), [rows, search, tag, availability, trusted]);
   const tags = useMemo(() => tagsOf(rows), [rows]);
-  const loading = rows.length === 0 && !complete && !fault;
+  const unknown = rows.length === 0 && !complete;
+  const loading = unknown && !fault;
 
   return (
     <Page title="Tools" lede="What nodes do for others. Open one to see what it takes, and to call it.">
@@ -53,28 +54,30 @@ export default function ToolsPage() {
         <Checkbox label="Trusted only" checked={trusted === 'yes'} onChange={(on) => setTrusted(on ? 'yes' : '')} />
         <Spacer />
         <span className="muted" role="status">
-          {loading ? 'Loading' : shown.length === rows.length ? plural(rows.length, 'tool') : `${formatCount(shown.length)} of ${plural(rows.length, 'tool')}`}
+          {unknown ? loading && 'Loading' : shown.length === rows.length ? plural(rows.length, 'tool') : `${formatCount(shown.length)} of ${plural(rows.length, 'tool')}`}
           {!complete && rows.length > 0 && ', more on the way'}
         </span>
       </Toolbar>
-      <Card flush className={styles.card}>
-        {loading ? (
-          <SkeletonLines count={12} label="Loading tools" />
-        ) : (
-          <Table
-            label="Tools"
-            columns={columns}
-            rows={shown}
-            rowKey={(tool) => tool.id}
-            onOpen={(tool) => navigate(paths.tool(tool.name, tool.version))}
-            sort={sortOf(sort, search)}
-            onSort={(next) => setSort(`${next.descending ? '-' : ''}${next.key}`)}
-            height="calc(100dvh - 190px)"
-            rowTone={(tool) => (tool.quarantine ? 'warn' : undefined)}
-            empty={rows.length === 0 ? <NoTools /> : <NothingFits onClear={() => navigate(paths.tools())} />}
-          />
-        )}
-      </Card>
+      {(loading || !unknown) && (
+        <Card flush className={styles.card}>
+          {loading ? (
+            <SkeletonLines count={12} label="Loading tools" />
+          ) : (
+            <Table
+              label="Tools"
+              columns={columns}
+              rows={shown}
+              rowKey={(tool) => tool.id}
+              onOpen={(tool) => navigate(paths.tool(tool.name, tool.version))}
+              sort={sortOf(sort, search)}
+              onSort={(next) => setSort(`${next.descending ? '-' : ''}${next.key}`)}
+              height="calc(100dvh - 190px)"
+              rowTone={(tool) => (tool.quarantine ? 'warn' : undefined)}
+              empty={rows.length === 0 ? <NoTools /> : <NothingFits onClear={() => navigate(paths.tools())} />}
+            />
+          )}
+        </Card>
+      )}
     </Page>
   );
 }
