@@ -252,3 +252,39 @@ async fn a_durable_subscriber_is_told_what_cannot_be_and_is_forgotten_when_delet
     .await;
     assert_eq!(server.query(types, Value::Null).await["events"]["totalCount"].as_u64(), Some(before + 1));
 }
+
+#[tokio::test]
+async fn a_node_that_announces_itself_again_has_rejoined_and_its_subscription_goes_on_where_it_was() {
+    let server = Server::start();
+    create(&server, "shop", json!({})).await;
+    let node = Uuid::from_u128(5);
+    let announce = async |ttl: u64| {
+        let metadata = json!({"name": "biller", "ttl": ttl});
+        let event = json!({"nodeId": node, "eventType": "NODE_ANNOUNCE", "metadata": metadata});
+        server.query(PUBLISH, json!({"i": {"bus": "shop", "event": event}})).await;
+    };
+    let status = async || {
+        let found = server.query("query($id: UUID!) { node(by: {id: $id}) { status } }", json!({ "id": node })).await;
+        found["node"]["status"].as_str().map(str::to_owned)
+    };
+    announce(1).await;
+    eventually("it is registered", async || status().await).await;
+    let billing = json!({"durable": "billing", "topics": ["orders.>"]});
+    let mut events = listen(&server, "shop", billing.clone()).await;
+    publish(&server, "shop", "orders.made", 1).await;
+    let first = next(&mut events).await;
+    acknowledge(&server, "shop", "billing", &first, false).await;
+    drop(events);
+    gone(&server, "shop", "billing").await;
+    eventually("it lapses", async || status().await.filter(|status| status == "OFFLINE")).await;
+    publish(&server, "shop", "orders.made", 2).await;
+    announce(60).await;
+    eventually("it is back", async || status().await.filter(|status| status == "ONLINE")).await;
+    let mut events = listen(&server, "shop", billing).await;
+    let second = next(&mut events).await;
+    assert_eq!((number(&first), number(&second), second["missed"].clone()), (1, 2, json!(0)));
+    let asked = "query($id: UUID!) { events(filter: {nodeId: $id}) { nodes { type } } }";
+    let told = server.query(asked, json!({ "id": node })).await["events"]["nodes"].take();
+    let kinds: Vec<&str> = told.as_array().unwrap().iter().filter_map(|event| event["type"].as_str()).collect();
+    assert_eq!(kinds[..3], ["NODE_REGISTERED", "NODE_EXPIRED", "NODE_REJOINED"], "{told}");
+}
