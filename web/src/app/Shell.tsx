@@ -1,8 +1,9 @@
-import { Suspense, useEffect, useRef, useState } from 'react';
+import { Suspense, useCallback, useEffect, useRef, useState } from 'react';
 import { Route, Switch, useLocation } from 'wouter';
 import { SkeletonLines } from '~/ui/States';
 import { ConnectionBanner } from './ConnectionState';
 import { PhoneBar, PhoneHead, SideNavigation } from './Navigation';
+import { PageBoundary } from './PageBoundary';
 import { Palette } from './Palette';
 import { NotFoundPage, routes } from './routes';
 import styles from './Shell.module.css';
@@ -10,6 +11,8 @@ import { Start } from './Start';
 
 export function Shell() {
   const [searching, setSearching] = useState(false);
+  const [attempt, setAttempt] = useState(0);
+  const retry = useCallback(() => setAttempt((before) => before + 1), []);
   const main = useRef<HTMLElement>(null);
   const [location] = useLocation();
   useFocusOnMove(location, main);
@@ -25,17 +28,19 @@ export function Shell() {
       <main id="main" ref={main} tabIndex={-1} className={styles.main}>
         <ConnectionBanner />
         <Start>
-          <Suspense fallback={<SkeletonLines label="Loading the page" />}>
-            <Switch>
-              {routes.map(({ path, page: Page }) => (
-                <Route key={path} path={path}>
-                  {/* Another thing of the same kind is another page: nothing of the one before stays. */}
-                  {(params) => <Page key={location} params={params} />}
-                </Route>
-              ))}
-              <Route>{() => <NotFoundPage />}</Route>
-            </Switch>
-          </Suspense>
+          <PageBoundary key={`${location} ${attempt}`} onRetry={retry}>
+            <Suspense fallback={<SkeletonLines label="Loading the page" />}>
+              <Switch>
+                {routes.map(({ path, page: Page }) => (
+                  <Route key={path} path={path}>
+                    {/* Another thing of the same kind is another page: nothing of the one before stays. */}
+                    {(params) => <Page key={location} params={params} />}
+                  </Route>
+                ))}
+                <Route>{() => <NotFoundPage />}</Route>
+              </Switch>
+            </Suspense>
+          </PageBoundary>
         </Start>
       </main>
       <PhoneBar />

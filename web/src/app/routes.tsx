@@ -14,8 +14,18 @@ export interface RouteEntry {
   load?: () => Promise<unknown>;
 }
 
+/** The code of a page could not be had. */
+export class NotLoaded extends Error {}
+
 function route(path: string, load: () => Promise<{ default: ComponentType<RouteProps> }>): RouteEntry {
-  return { path, load, page: lazy(load) };
+  const attempt = () =>
+    load().catch((cause: unknown) => {
+      // One that failed stays so: whoever tries again needs another.
+      entry.page = lazy(attempt);
+      throw new NotLoaded(`the code of ${path} could not be loaded`, { cause });
+    });
+  const entry: RouteEntry = { path, load, page: lazy(attempt) };
+  return entry;
 }
 
 /**
@@ -43,7 +53,8 @@ export function preload(address: string) {
     const pattern = parts(path);
     return pattern.length === wanted.length && pattern.every((part, index) => part.startsWith(':') || part === wanted[index]);
   });
-  void found?.load?.();
+  // Where it fails, whoever draws the page says so.
+  found?.load?.().catch(() => {});
 }
 
 export const NotFoundPage = lazy(() => import('~/pages/NotFoundPage'));

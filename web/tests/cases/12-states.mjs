@@ -57,7 +57,7 @@ export const cases = {
     await registry.register({ name: 'known', ttlSeconds: 3600 });
     await inEachLook(async (look, as) => {
       const tab = await open(base, look);
-      tab.expect(/WebSocket|Failed to load resource|ERR_CONNECTION/);
+      tab.expect(/WebSocket|Failed to load resource|ERR_CONNECTION|load preload assets|dynamically imported|the code of \/tools/);
       await tab.go('/');
       await tab.page.getByText('known registered').waitFor();
       await registry.stop();
@@ -65,6 +65,16 @@ export const cases = {
       await tab.page.getByText('How it is now is not known.').waitFor();
       await tab.page.getByText('known registered').waitFor();
       const wrong = await faultsOf(tab.page, shots, `lost-overview-${as}`);
+      await tab.page.getByRole('link', { name: 'Tools', exact: true }).filter({ visible: true }).first().click();
+      await settled(tab.page, { heading: 'This page is not there yet', shows: 'UNREACHABLE' });
+      wrong.push(...(await faultsOf(tab.page, shots, `lost-page-${as}`)));
+      await registry.serve();
+      await settled(tab.page, { heading: 'Tools', shows: 'No tool is known yet' });
+      await tab.page.getByText('The connection to the registry is lost.').waitFor({ state: 'detached' });
+      // Now its code is there, and what it shows is not.
+      await tab.page.getByRole('link', { name: 'Overview', exact: true }).filter({ visible: true }).first().click();
+      await registry.stop();
+      await tab.page.getByText('The connection to the registry is lost.').waitFor();
       await tab.page.getByRole('link', { name: 'Tools', exact: true }).filter({ visible: true }).first().click();
       await settled(tab.page, { heading: 'Tools', shows: 'UNREACHABLE' });
       assert.equal(await tab.page.getByText('No tool is known yet').count(), 0, 'what nobody knows is not said');
