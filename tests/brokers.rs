@@ -13,6 +13,7 @@ use onex::client::Error;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 use uuid::Uuid;
 
 const CREATE: &str = "mutation($i: CreateBusInput!) { createBus(input: $i) { id status endpoints { publish subscribe \
@@ -139,6 +140,7 @@ async fn emptied(broker: &mut Broker, kind: &str, url: &str) {
     let server = Server::start();
     create(&server, kind, Some(url.to_owned())).await;
     let mut events = listen(&server, None).await;
+    let mut named = listen(&server, Some("billing")).await;
     let publish = async |number: u64| {
         let input = json!({"i": {"bus": "shop", "topic": "t", "event": event(number)}});
         server.client().query::<Value>(PUBLISH, input).await.ok()
@@ -151,6 +153,18 @@ async fn emptied(broker: &mut Broker, kind: &str, url: &str) {
     broker.start_empty().await;
     eventually("it is taken again", async || publish(4).await).await;
     assert_eq!(next(&mut events).await["event"]["metadata"]["number"], 4);
+    // Who listened by name hears that its place is gone, and begins anew.
+    let ended = tokio::time::timeout(PATIENCE, async { while let Some(Ok(_)) = named.next().await {} }).await;
+    assert!(ended.is_ok(), "it waits for what will never come");
+    let mut named = listen(&server, Some("billing")).await;
+    let mut number = 4;
+    let first = eventually("it is given something", async || {
+        number += 1;
+        publish(number).await?;
+        tokio::time::timeout(Duration::from_millis(200), named.next()).await.ok()
+    });
+    let first = first.await.expect("an event").unwrap()["busEvents"].take();
+    assert!(first["event"]["metadata"]["number"].as_u64() > Some(4), "{first}");
 }
 
 #[tokio::test]
