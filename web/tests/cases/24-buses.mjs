@@ -169,6 +169,47 @@ export const cases = {
     await tab.close();
   },
 
+  'a topic has the schema that a contract gives it, and says whose': async (world) => {
+    await world.registry.run('bus', 'create', 'promised', '--kind', 'local', '--contract-schemas');
+    const total = { properties: { metadata: { required: ['total'] } } };
+    const event_bus = { publish_topics: ['orders.promised'], topic_schemas: { 'orders.promised': total } };
+    const contract = { name: 'promiser', node_type: 'effect', node_version: '1.0.0', contract_version: '1.0.0', event_bus };
+    await world.registry.register({ contract: JSON.stringify(contract), declareOnly: true });
+    const tab = await world.open(world.base);
+    const { page } = tab;
+    await tab.go('/buses/promised');
+    await page.getByText('Waiting for events that fit').waitFor();
+    const send = (metadata) => publish(world.registry, { bus: 'promised', topic: 'orders.promised', nodeId: world.filled.publisher, metadata });
+    await send({ number: 1 });
+    await eventsOf(page, 'promised').getByRole('row', { name: /orders\.promised/ }).first().click();
+    await page.getByRole('dialog').getByText('It does not fit its topic’s schema').waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('tab', { name: /Topics/ }).click();
+    await page.getByRole('table', { name: 'Topics' }).getByRole('row', { name: /orders\.promised.*contract/ }).click();
+    await page.getByRole('dialog').getByText('From the contract of').getByRole('link', { name: 'promiser' }).waitFor();
+    assert.deepEqual(tab.problems(), []);
+    await tab.close();
+  },
+
+  'a node’s place on a bus says live who listens there and how much travels': async (world) => {
+    await world.registry.run('bus', 'create', 'placed', '--kind', 'local');
+    await world.registry.register({ name: 'place_taker', ttlSeconds: 3600, outboundPorts: [{ name: 'out', protocol: 'WEBSOCKET', topic: 'spots', bus: 'placed' }] });
+    const tab = await world.open(world.base);
+    const { page } = tab;
+    await tab.go('/nodes/place_taker');
+    const place = page.getByRole('table', { name: 'Places of the node' }).getByRole('row', { name: /spots on placed/ });
+    await place.waitFor();
+    const cells = place.getByRole('cell');
+    const [rate, listen] = [cells.nth((await cells.count()) - 2), cells.last()];
+    assert.deepEqual([await rate.innerText(), await listen.innerText()], ['0', '0']);
+    world.registry.keep('event-monitor', '--bus', 'placed', '--topic', 'spots');
+    await listen.filter({ hasText: /^1$/ }).waitFor();
+    for (let number = 0; number < 20; number += 1) await publish(world.registry, { bus: 'placed', topic: 'spots', nodeId: world.filled.publisher, metadata: { number } });
+    await rate.filter({ hasText: /[1-9]/ }).waitFor();
+    assert.deepEqual(tab.problems(), []);
+    await tab.close();
+  },
+
   'events are filtered by who published them, and by how far they are trusted': async (world) => {
     const { registry } = world;
     const tab = await openBus(world, 'sorted_out');
