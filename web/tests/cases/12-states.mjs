@@ -85,6 +85,37 @@ export const cases = {
     });
   },
 
+  'a page that fails leaves the others, and one whose code is another version by now comes by a reload': async ({ base, open, shots }) => {
+    await inEachLook(async (look, as) => {
+      const tab = await open(base, look);
+      tab.expect(/made to fail|Failed to load resource|dynamically imported|the code of \/tools/);
+      const { page } = tab;
+      const to = (name) => page.getByRole('link', { name, exact: true }).filter({ visible: true }).first().click();
+      const code = /\/assets\/ToolsPage-[^/]*\.js$/;
+      await page.route(code, (route) => route.fulfill({ contentType: 'text/javascript', body: 'export default () => { throw new Error("made to fail"); };' }));
+      await tab.go('/');
+      await settled(page, { heading: 'Overview' });
+      await to('Tools');
+      await settled(page, { heading: 'This page failed', shows: 'made to fail' });
+      const wrong = await faultsOf(page, shots, `failed-page-${as}`);
+      await to('Nodes');
+      await settled(page, { heading: 'Nodes' });
+
+      await page.unroute(code);
+      await page.route(code, (route) => route.fulfill({ status: 404 }));
+      await tab.go('/');
+      await settled(page, { heading: 'Overview' });
+      await to('Tools');
+      await settled(page, { heading: 'This page is not there yet', shows: 'UNREACHABLE' });
+      await page.unroute(code);
+      await page.getByRole('button', { name: 'Try again' }).click();
+      await settled(page, { heading: 'Tools' });
+      wrong.push(...tab.problems());
+      await tab.close();
+      return wrong;
+    });
+  },
+
   'who is asked for a token, and gives a wrong one, is told so': async ({ start, open, shots }) => {
     const { registry, base } = await start({ args: ['--access'] });
     assert.ok(await readFile(join(registry.dataDir, 'admin.token')));
