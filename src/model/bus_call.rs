@@ -47,6 +47,11 @@ pub struct Failed {
     pub retryable: bool,
 }
 
+impl Failed {
+    /// The code of a failure that has none of its own.
+    pub const UNNAMED: &str = "FAILED";
+}
+
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unanswered {

@@ -3,9 +3,11 @@
 use super::{Error, Leases, discovering};
 #[cfg(feature = "zmq")]
 use crate::bus::envelope;
+#[cfg(feature = "zmq")]
+use crate::bus::kind::Place;
 #[cfg(any(feature = "jetstream", feature = "redis", feature = "zmq"))]
 use crate::bus::kind::Retention;
-use crate::bus::kind::{Carrier, Endpoints, Failure, Heard, Place, local};
+use crate::bus::kind::{Carrier, Endpoints, Failure, Heard, local};
 use crate::bus::topic::Rules;
 use crate::model::{Bus, BusKind, BusTerms, LeaseId, TopicName, TopicTerms};
 use crate::registry::engine::Clock;
@@ -93,8 +95,10 @@ pub(super) struct Around<'a> {
     /// Where files of buses are.
     pub(super) directory: &'a Path,
     pub(super) clock: Arc<dyn Clock>,
+    #[cfg_attr(not(feature = "zmq"), expect(dead_code, reason = "ZMQ alone listens at ports"))]
     pub(super) leases: &'a dyn Leases,
     /// What is said of the registry where programs are looked for.
+    #[cfg_attr(not(feature = "jetstream"), expect(dead_code, reason = "programs are looked for on NATS alone"))]
     pub(super) about: &'a HashMap<String, String>,
 }
 

@@ -4,9 +4,6 @@ use crate::model::bus_call::Failed;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The code of a failure that has none.
-pub(super) const UNNAMED: &str = "FAILED";
-
 #[derive(Deserialize)]
 struct Said {
     #[serde(default)]
@@ -24,7 +21,7 @@ pub(super) fn read(said: &[u8]) -> Failed {
     let as_message =
         || Said { code: None, message: String::from_utf8_lossy(said).into_owned(), details: None, retryable: false };
     let Said { code, message, details, retryable } = serde_json::from_slice(said).unwrap_or_else(|_| as_message());
-    Failed { code: code.unwrap_or_else(|| UNNAMED.to_owned()), message, details, retryable }
+    Failed { code: code.unwrap_or_else(|| Failed::UNNAMED.to_owned()), message, details, retryable }
 }
 
 #[cfg(test)]
@@ -36,6 +33,9 @@ mod tests {
         let failed = read(br#"{"code": "DivisionByZero", "message": "no", "retryable": true, "more": 1}"#);
         assert_eq!((failed.code.as_str(), failed.message.as_str(), failed.retryable), ("DivisionByZero", "no", true));
         let failed = read(b"it broke");
-        assert_eq!((failed.code.as_str(), failed.message.as_str(), failed.retryable), (UNNAMED, "it broke", false));
+        assert_eq!(
+            (failed.code.as_str(), failed.message.as_str(), failed.retryable),
+            (Failed::UNNAMED, "it broke", false)
+        );
     }
 }

@@ -4,11 +4,13 @@
 //! knows nothing of envelopes, schemas, filters, queues or trust: those are the same over every kind, and live beside
 //! it.
 
+#[cfg(any(feature = "jetstream", feature = "redis"))]
 mod back_off;
 #[cfg(test)]
 pub(super) mod broker;
-#[cfg(any(feature = "jetstream", feature = "redis", feature = "zmq"))]
+#[cfg(any(feature = "redis", feature = "zmq"))]
 mod failed;
+#[cfg(any(feature = "jetstream", feature = "redis"))]
 mod given;
 #[cfg(feature = "jetstream")]
 pub mod jetstream;
@@ -20,6 +22,7 @@ pub mod zmq;
 
 use crate::model::bus_call::{Answered, Call, Unanswered};
 use crate::model::{SubscriberName, Time, TopicName};
+#[cfg(any(feature = "jetstream", feature = "redis"))]
 use back_off::back_off;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, ready};

@@ -3,7 +3,7 @@
 //! `$SRV` what they are, as this registry does.
 
 use super::{Failure, Shared, TIMEOUT, away};
-use crate::bus::kind::{Service, ServiceEndpoint, failed};
+use crate::bus::kind::{Service, ServiceEndpoint};
 use crate::model::bus_call::{Answered, Call, Failed, Unanswered};
 use async_nats::client::RequestErrorKind;
 use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE, ServiceExt};
@@ -70,7 +70,7 @@ fn read(message: Message) -> Answered {
         return Answered::Result(message.payload);
     }
     Answered::Failed(Failed {
-        code: code.map_or_else(|| failed::UNNAMED.to_owned(), |code| format!("NATS_{code}")),
+        code: code.map_or_else(|| Failed::UNNAMED.to_owned(), |code| format!("NATS_{code}")),
         message: said.unwrap_or_default().to_owned(),
         details: serde_json::from_slice(&message.payload).ok(),
         // As HTTP's codes, which services use by custom.
