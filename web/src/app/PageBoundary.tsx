@@ -45,7 +45,7 @@ function PageFault({ error, onRetry }: { error: unknown; onRetry: () => void }) 
 const MISSING: Fault = {
   code: 'UNREACHABLE',
   message: 'The page could not be loaded.',
-  hint: 'It comes from the registry, and is tried again by itself as soon as that answers.',
+  hint: 'It comes from the registry, and is tried again by itself when a lost connection is back. A registry of another version has other pages: then trying again loads everything anew.',
   details: null,
   retryable: true,
 };

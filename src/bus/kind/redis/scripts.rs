@@ -29,7 +29,7 @@ pub(super) const STAND: &str = "
     local stream = {}
     for at = 1, #told, 2 do stream[told[at]] = told[at + 1] end
     local first = stream['first-entry']
-    local added = stream['max-deleted-entry-id'] == '0-0' and tostring(stream['entries-added'])
+    local added = stream['max-deleted-entry-id'] == '0-0' and string.format('%.0f', stream['entries-added'])
     return {stream['length'], first and first[1] or '', stream['last-generated-id'], added or ''}";
 
 /// Takes one event of a group: one that was to come again by now, or else one that nobody has vouched for, or else a

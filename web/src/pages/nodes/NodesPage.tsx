@@ -45,7 +45,6 @@ export default function NodesPage() {
   const shown = useMemo(() => filtered(rows, { search, status, kind, trust }), [rows, search, status, kind, trust]);
   const clear = () => navigate(paths.nodes());
   const unknown = rows.length === 0 && !complete;
-  const loading = unknown && !fault;
 
   return (
     <Page title="Nodes" lede="Every program that registered or whose contract is known: what it is, and how it is.">
@@ -57,13 +56,13 @@ export default function NodesPage() {
         <Select label="Trust" value={trust} onChange={setTrust} options={options('Any trust', TRUST)} />
         <Spacer />
         <span className="muted" role="status">
-          {unknown ? loading && 'Loading' : shown.length === rows.length ? plural(rows.length, 'node') : `${formatCount(shown.length)} of ${plural(rows.length, 'node')}`}
+          {unknown ? !fault && 'Loading' : shown.length === rows.length ? plural(rows.length, 'node') : `${formatCount(shown.length)} of ${plural(rows.length, 'node')}`}
           {!complete && rows.length > 0 && ', more on the way'}
         </span>
       </Toolbar>
-      {(loading || !unknown) && (
+      {!(unknown && fault) && (
         <Card flush className={styles.card}>
-          {loading ? (
+          {unknown ? (
             <SkeletonLines count={12} label="Loading nodes" />
           ) : (
             <Table

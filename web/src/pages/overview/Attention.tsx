@@ -30,19 +30,13 @@ export function Attention({ here, calls, ports, buses }: Known) {
   if (!here || !calls || !ports || !buses) return <Skeleton height={44} />;
   const concerns = [...ofNodes(here), ...ofBuses(buses), ...ofCalls(calls), ...ofTools(here), ...ofPorts(ports), ...ofContracts(here)];
   concerns.sort((a, b) => Number(b.tone === 'bad') - Number(a.tone === 'bad'));
-  if (concerns.length === 0 && isLost) {
-    return (
-      <div className={classes(styles.band, styles.unknown)} role="status">
-        <CircleHelp aria-hidden="true" />
-        How it is now is not known. When it was last heard, all was well.
-      </div>
-    );
-  }
   if (concerns.length === 0) {
+    const Icon = isLost ? CircleHelp : CircleCheck;
+    const well = here.registry.counts.nodes === 0 ? 'The registry is up, and nobody has registered yet.' : 'All is well.';
     return (
-      <div className={classes(styles.band, styles.well)} role="status">
-        <CircleCheck aria-hidden="true" />
-        {here.registry.counts.nodes === 0 ? 'The registry is up, and nobody has registered yet.' : 'All is well.'}
+      <div className={classes(styles.band, isLost ? styles.unknown : styles.well)} role="status">
+        <Icon aria-hidden="true" />
+        {isLost ? 'How it is now is not known. When it was last heard, all was well.' : well}
       </div>
     );
   }

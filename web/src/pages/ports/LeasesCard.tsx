@@ -64,7 +64,6 @@ export function LeasesCard({ leases, complete, fault, onRetry, onOpen, current }
   const shown = useMemo(() => searched(rows, search), [rows, search]);
   const problem = ended ? history.fault : fault;
   const unknown = ended ? history.data === undefined : leases.length === 0 && !complete;
-  const loading = unknown && !problem;
 
   return (
     <Card
@@ -79,9 +78,9 @@ export function LeasesCard({ leases, complete, fault, onRetry, onOpen, current }
         </Toolbar>
       </div>
       {problem && <ErrorState fault={problem} onRetry={ended ? history.refresh : onRetry} />}
-      {loading ? (
-        <SkeletonLines label="Loading leases" />
-      ) : !unknown && (
+      {unknown ? (
+        !problem && <SkeletonLines label="Loading leases" />
+      ) : (
         <Table
           label="Leases"
           columns={ended ? past : active}

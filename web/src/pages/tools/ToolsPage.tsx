@@ -42,7 +42,6 @@ export default function ToolsPage() {
   const shown = useMemo(() => filterTools(rows, { search, tag, availability, trusted: trusted === 'yes' }), [rows, search, tag, availability, trusted]);
   const tags = useMemo(() => tagsOf(rows), [rows]);
   const unknown = rows.length === 0 && !complete;
-  const loading = unknown && !fault;
 
   return (
     <Page title="Tools" lede="What nodes do for others. Open one to see what it takes, and to call it.">
@@ -54,13 +53,13 @@ export default function ToolsPage() {
         <Checkbox label="Trusted only" checked={trusted === 'yes'} onChange={(on) => setTrusted(on ? 'yes' : '')} />
         <Spacer />
         <span className="muted" role="status">
-          {unknown ? loading && 'Loading' : shown.length === rows.length ? plural(rows.length, 'tool') : `${formatCount(shown.length)} of ${plural(rows.length, 'tool')}`}
+          {unknown ? !fault && 'Loading' : shown.length === rows.length ? plural(rows.length, 'tool') : `${formatCount(shown.length)} of ${plural(rows.length, 'tool')}`}
           {!complete && rows.length > 0 && ', more on the way'}
         </span>
       </Toolbar>
-      {(loading || !unknown) && (
+      {!(unknown && fault) && (
         <Card flush className={styles.card}>
-          {loading ? (
+          {unknown ? (
             <SkeletonLines count={12} label="Loading tools" />
           ) : (
             <Table
