@@ -51,3 +51,6 @@ pub mod app;
 pub mod client;
 
 pub mod cli;
+
+#[cfg(test)]
+mod testing;

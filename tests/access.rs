@@ -1,11 +1,12 @@
 //! Who may do what, from each role's side, against the real program.
 
+use crate::support::eventually;
 use crate::support::guarded::{
     CONTRACT, DENIED, Guarded, NOT_FOUND, OK, UNKNOWN, ask, code, guarded, guarded_by, public, signature,
 };
 use crate::support::server::{Server, onex};
 use crate::support::socket::Socket;
-use crate::support::{eventually, free_port};
+use crate::support::testing::free_port;
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signer, SigningKey};

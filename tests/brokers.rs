@@ -1,11 +1,11 @@
 //! Buses with somebody else at the other end: real brokers that are killed and come back, and programs that know
 //! nothing of the registry but the documented JSON.
 
-use crate::support::broker::Broker;
 use crate::support::certificates::Certificates;
 use crate::support::credentials::Credentials;
 use crate::support::program::Program;
 use crate::support::server::Server;
+use crate::support::testing::Broker;
 use crate::support::{PATIENCE, eventually, python};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;

@@ -2,9 +2,9 @@
 //! usual library of its broker, and all are asked the same.
 
 use crate::calls::invoke;
-use crate::support::broker::Broker;
 use crate::support::program::Program;
 use crate::support::server::Server;
+use crate::support::testing::Broker;
 use crate::support::{eventually, python};
 use futures_util::future::join_all;
 use serde_json::{Value, json};

@@ -171,7 +171,7 @@ async fn while_the_log_is_read_a_registry_is_alive_and_not_ready_and_can_be_stop
     // A pipe that nobody writes to is a log that takes for ever to read.
     let pipe = directory.path().join("registry.db");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let address = format!("127.0.0.1:{}", crate::support::free_port());
+    let address = format!("127.0.0.1:{}", crate::support::testing::free_port());
     let mut command = onex(&["serve", "--listen", &address, "--data-dir", directory.path().to_str().unwrap()]);
     let mut child = Killed(command.stderr(Stdio::null()).spawn().unwrap());
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -286,7 +286,7 @@ async fn a_traceparent_goes_on_to_endpoints_and_listeners_and_lines_have_the_cor
 async fn spans_reach_a_collector_in_the_callers_trace() {
     use std::io::{BufRead, BufReader};
     let Some(python) = python("opentelemetry.proto") else { return };
-    let port = crate::support::free_port().to_string();
+    let port = crate::support::testing::free_port().to_string();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/collector.py");
     let mut command = std::process::Command::new(&python);
     let mut collector = Killed(command.args([script, &port]).stdout(Stdio::piped()).spawn().unwrap());

@@ -2,7 +2,8 @@
 
 use crate::calls::invoke;
 use crate::support::server::Server;
-use crate::support::{PATIENCE, eventually, free_port, node_program};
+use crate::support::testing::free_port;
+use crate::support::{PATIENCE, eventually, node_program};
 use onex::model::{ToolKey, ToolName, ToolTransport, Version};
 use onex::proxy::outbound::{Failure, Outbound, Policy, Sending};
 use serde_json::{Value, json};

@@ -159,7 +159,7 @@ async fn while_the_log_is_read_it_is_said_so_over_tls_too() {
     // A pipe that nobody writes to is a log that takes for ever to read.
     let pipe = certificates.path("registry.db");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let address = format!("127.0.0.1:{}", crate::support::free_port());
+    let address = format!("127.0.0.1:{}", crate::support::testing::free_port());
     let mut command = onex(&["serve", "--listen", &address, "--data-dir", &certificates.text("")]);
     command.env("ONEX_TLS_CERTIFICATE", certificates.path("server.pem"));
     command.env("ONEX_TLS_KEY", certificates.path("server.key"));

@@ -1,8 +1,8 @@
 //! The pages: what browsers are shown, and how.
 
-use crate::support::broker;
 use crate::support::server::Server;
 use crate::support::socket::Socket;
+use crate::support::testing;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 use http_body_util::BodyExt;
 use onex::app::App;
@@ -208,7 +208,7 @@ async fn a_page_asks_the_registry_that_it_came_from() {
 #[tokio::test]
 async fn pages_that_were_built_in_have_all_that_they_name() {
     if !App::has_pages() {
-        broker::passed_over("there is no dashboard in this program: it needs the folder web and npm");
+        testing::passed_over("there is no dashboard in this program: it needs the folder web and npm");
         return;
     }
     let server = Server::start();

@@ -1,12 +1,12 @@
 //! What every kind of bus keeps: one suite, run over each, on its real carrier. A kind says itself which cases it
 //! cannot carry (`CANNOT_CARRY`).
 
-use super::kind::broker::passed_over;
 use super::kind::{Begin, Carried, Carrier, Delivery, Failure, Group, Heard, Outgoing, Place};
 use super::kind::{jetstream, local, redis};
 #[cfg(feature = "zmq")]
 use super::kind::{zmq, zmq::ipc};
 use crate::model::{SubscriberName, Time, TopicName};
+use crate::testing::passed_over;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::collections::BTreeSet;

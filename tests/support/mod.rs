@@ -1,8 +1,5 @@
 //! What tests share: the real binary as a server, the registry in process with a clock turned by hand, seeds.
 
-/// Real brokers, by the code that the unit tests start theirs with.
-#[path = "../../src/bus/kind/broker.rs"]
-pub mod broker;
 pub mod certificates;
 pub mod credentials;
 pub mod door;
@@ -12,6 +9,9 @@ pub mod provider;
 pub mod registry;
 pub mod server;
 pub mod socket;
+/// What the unit tests use as well.
+#[path = "../../src/testing.rs"]
+pub mod testing;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -26,7 +26,7 @@ pub fn corpus(name: &str) -> Option<PathBuf> {
     if path.is_dir() {
         return path.canonicalize().ok();
     }
-    broker::passed_over(format_args!("{} is not there", path.display()));
+    testing::passed_over(format_args!("{} is not there", path.display()));
     None
 }
 
@@ -38,7 +38,7 @@ pub fn python(package: &str) -> Option<PathBuf> {
     if looked.is_ok_and(|status| status.success()) {
         return Some(path);
     }
-    broker::passed_over(format_args!("{} with {package} is not there: tests/run makes it", path.display()));
+    testing::passed_over(format_args!("{} with {package} is not there: tests/run makes it", path.display()));
     None
 }
 
@@ -49,7 +49,7 @@ pub fn node_modules() -> Option<PathBuf> {
     if path.join(".package-lock.json").exists() {
         return Some(path);
     }
-    broker::passed_over(format_args!("{} is not there: tests/run makes it", path.display()));
+    testing::passed_over(format_args!("{} is not there: tests/run makes it", path.display()));
     None
 }
 
@@ -66,12 +66,6 @@ impl Drop for Killed {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// A number for a program that cannot pick one itself. From where the kernel picks: what registries of other tests lease
-/// lies elsewhere.
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Waits until `look` finds something; fails the test, with `what`, when it takes too long.

@@ -6,8 +6,6 @@
 
 #[cfg(any(feature = "jetstream", feature = "redis"))]
 mod back_off;
-#[cfg(test)]
-pub(super) mod broker;
 #[cfg(any(feature = "redis", feature = "zmq"))]
 mod failed;
 #[cfg(any(feature = "jetstream", feature = "redis"))]

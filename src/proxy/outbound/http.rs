@@ -353,9 +353,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_reached_has_not_begun() {
-        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let outbound = Outbound::try_new(policy()).unwrap();
-        let (class, name, message) = kind(call(&outbound, &format!("http://{free}/")).await);
+        let nobody = format!("http://127.0.0.1:{}/", crate::testing::free_port());
+        let (class, name, message) = kind(call(&outbound, &nobody).await);
         assert_eq!((class, name), ("not started", "Unreachable"), "{message}");
         assert!(message.contains("refused"), "{message}");
         let (class, name, _) = kind(call(&outbound, "http://no.such.host.invalid/").await);

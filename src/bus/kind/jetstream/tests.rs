@@ -1,10 +1,10 @@
-use super::super::broker::Broker;
 use super::super::{Heard, Retention};
 use super::*;
 use crate::bus::conformance::{
     Open, Site, a_group_is_told_how_many_a_bound_took, heard, name, next, outgoing, publish,
     who_listens_is_told_how_many_a_bound_took,
 };
+use crate::testing::Broker;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::{Semaphore, mpsc};
 

@@ -1,7 +1,7 @@
 use super::frame::{Frames, Message, Messages, Said, put_header};
 use super::*;
 use crate::bus::conformance::{Open, Site, name, outgoing, publish, topic};
-use crate::bus::kind::broker::passed_over;
+use crate::testing::{free_port, passed_over};
 use bytes::{Bytes, BytesMut};
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -374,7 +374,7 @@ async fn a_durable_group_is_refused_with_what_to_use() {
 async fn an_endpoint_that_is_in_use_is_named_and_nothing_stays_bound() {
     let (bus, _heard) = ports().open().await;
     let mut options = ports().options(9);
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = format!("127.0.0.1:{}", free_port());
     options.endpoints.publish = format!("tcp://{free}");
     options.endpoints.request = bus.endpoints().request.clone();
     let Err(Failure::Away(reason)) = open(options, mpsc::channel(1).0, clock()).await else { panic!("it opens") };

@@ -60,11 +60,11 @@ mod tests {
 
     #[test]
     fn a_number_that_is_taken_for_one_transport_is_bound_for_none() {
-        let held = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = held.local_addr().unwrap();
+        let port = crate::testing::free_port();
+        let address = at(Ipv4Addr::LOCALHOST.into(), port);
+        let _held = UdpSocket::bind(address).unwrap();
         let error = bind("PORT", address, &[Transport::Tcp, Transport::Udp]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        let port = address.port();
         assert!(is_free(port, &[Transport::Tcp]) && !is_free(port, &[Transport::Udp]));
         let sockets = bind("PORT", address, &[Transport::Tcp]).unwrap();
         assert!(!is_free(port, &[Transport::Tcp]));

@@ -1,13 +1,36 @@
-//! Real brokers for tests: a process on a picked loopback port, in a folder that goes with it.
+//! What unit tests and integration tests share: numbers for servers, real brokers, and to say that there is nothing to
+//! test.
 
 use std::fmt::Display;
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
+
+/// A number that nothing on this machine uses, and that this process gives to no other test.
+///
+/// It lies below what the kernel picks from (ip_local_port_range, mostly from 32768 on): there, a connection of another
+/// test may have the number when it is wanted, or take it while a server is down. What registries lease lies above it.
+pub fn free_port() -> u16 {
+    const FIRST: u32 = 10_000;
+    const NUMBERS: u32 = 10_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Processes that run at once begin in places of their own.
+    let begin = std::process::id().wrapping_mul(101);
+    for _ in 0..NUMBERS {
+        let place = begin.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % NUMBERS;
+        let port = u16::try_from(FIRST + place).expect("it is below 65536");
+        let address = (Ipv4Addr::UNSPECIFIED, port);
+        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
+            return port;
+        }
+    }
+    panic!("every number from {FIRST} on is in use");
+}
 
 /// What is said to a program so that it listens at a port and keeps what it has in a folder.
 type Arguments = Arc<dyn Fn(&Path, u16) -> Vec<String> + Send + Sync>;
@@ -55,8 +78,7 @@ impl Broker {
         // Another process may take the number between the look at it and its use: then there is the next.
         for _ in 0..10 {
             let folder = tempfile::tempdir().expect("a folder");
-            let picked = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-            let port = picked.expect("a port").port();
+            let port = free_port();
             let child = match spawn(&program, arguments(folder.path(), port)) {
                 Ok(child) => child,
                 Err(error) => {
