@@ -2,7 +2,7 @@
 //! test.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -94,9 +94,9 @@ impl Broker {
         panic!("{} does not listen", program.display());
     }
 
-    /// Waits until it listens; says no where it has ended instead.
+    /// Waits until it serves; says no where it has ended instead.
     async fn listens(&mut self) -> bool {
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while !serves(self.port).unwrap_or(false) {
             if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
                 return false;
             }
@@ -130,13 +130,24 @@ impl Drop for Broker {
     }
 }
 
+/// Whether a broker answers, and not that it still reads what it had.
+fn serves(port: u16) -> io::Result<bool> {
+    let mut broker = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    broker.set_read_timeout(Some(Duration::from_secs(5)))?;
+    // Redis answers to it; NATS says who it is before it is asked.
+    broker.write_all(b"PING\r\n")?;
+    let mut answer = [0; 64];
+    let length = broker.read(&mut answer)?;
+    Ok(length > 0 && !answer[..length].starts_with(b"-LOADING"))
+}
+
 /// Says on stderr, past what hides the output of tests that pass, that there was nothing to test, and why.
 pub fn passed_over(why: impl Display) {
     // Where even that cannot be said, nobody looks.
     let _ = writeln!(std::io::stderr(), "PASSED OVER: {why}");
 }
 
-fn spawn(program: &Path, arguments: Vec<String>) -> std::io::Result<Child> {
+fn spawn(program: &Path, arguments: Vec<String>) -> io::Result<Child> {
     let nowhere = Stdio::null;
     Command::new(program).args(arguments).stdin(nowhere()).stdout(nowhere()).stderr(nowhere()).spawn()
 }
