@@ -23,6 +23,8 @@ const VAN_TTL_SECONDS: u32 = 3;
 /// How many positions it sends before a tunnel, and how many it does not send in it.
 const VAN_SEEN: u32 = 14;
 const VAN_LOST: u32 = 12;
+/// The positions at which its receiver is confused, below two bridges: early, so that whoever looks sees it.
+const VAN_CONFUSED: [u32; 2] = [6, 13];
 /// The host of the second pool.
 const DEPOT: &str = "depot-1";
 
@@ -112,8 +114,7 @@ async fn drive(world: &World, mut rng: Rng) {
         longitude += (rng.f64() - 0.4) / 200.0;
         if moment <= VAN_SEEN {
             world.ask(HEARTBEAT, json!({ "nodeId": van })).await;
-            // Its receiver is confused now and then.
-            let shown = if rng.u8(0..12) == 0 { latitude + 400.0 } else { latitude };
+            let shown = if VAN_CONFUSED.contains(&moment) { latitude + 400.0 } else { latitude };
             let metadata = json!({"latitude": shown, "longitude": longitude, "speedKmh": rng.u32(0..110)});
             let (topic, tags) = ("vehicles.position", ["van-17"]);
             let event = Event {
