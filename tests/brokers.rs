@@ -3,16 +3,22 @@
 
 use crate::support::certificates::Certificates;
 use crate::support::credentials::Credentials;
+use crate::support::door::{Door, caller};
 use crate::support::program::Program;
 use crate::support::server::Server;
 use crate::support::testing::Broker;
 use crate::support::{PATIENCE, eventually, python};
-use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt};
+use onex::bus::durable::Acknowledging;
+use onex::bus::history::Replay;
+use onex::bus::hub::{ListeningByName, Shown};
 use onex::client::Error;
+use onex::graphql::Given;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -20,7 +26,7 @@ const CREATE: &str = "mutation($i: CreateBusInput!) { createBus(input: $i) { id 
                       request } portLeases { port purpose } } }";
 const PUBLISH: &str = "mutation($i: PublishInput!) { publish(input: $i) { sequence } }";
 const EVENTS: &str = "subscription($bus: String!, $durable: String) { busEvents(bus: $bus, durable: $durable) { topic \
-                      sequence redelivery event { eventId eventType nodeId metadata } } }";
+                      sequence redelivery missed event { eventId eventType nodeId metadata } } }";
 const ACK: &str = "mutation($i: AckEventInput!) { ackEvent(input: $i) { acknowledged } }";
 
 type Events = BoxStream<'static, Result<Value, Error>>;
@@ -32,12 +38,13 @@ async fn create(server: &Server, kind: &str, endpoint: Option<String>) -> Value 
 
 async fn listen(server: &Server, durable: Option<&str>) -> Events {
     let variables = json!({"bus": "shop", "durable": durable});
-    let events = server.client().subscribe::<Value>(EVENTS, variables).await.unwrap().boxed();
-    eventually("it listens", async || {
+    let count = async || {
         let asked = "{ bus(by: {name: \"shop\"}) { metrics { subscriberCount } } }";
-        (server.query(asked, Value::Null).await["bus"]["metrics"]["subscriberCount"] != 0).then_some(())
-    })
-    .await;
+        server.query(asked, Value::Null).await["bus"]["metrics"]["subscriberCount"].as_u64()
+    };
+    let before = count().await;
+    let events = server.client().subscribe::<Value>(EVENTS, variables).await.unwrap().boxed();
+    eventually("it listens", async || (count().await > before).then_some(())).await;
     events
 }
 
@@ -154,8 +161,16 @@ async fn emptied(broker: &mut Broker, kind: &str, url: &str) {
     eventually("it is taken again", async || publish(4).await).await;
     assert_eq!(next(&mut events).await["event"]["metadata"]["number"], 4);
     // Who listened by name hears that its place is gone, and begins anew.
-    let ended = tokio::time::timeout(PATIENCE, async { while let Some(Ok(_)) = named.next().await {} }).await;
-    assert!(ended.is_ok(), "it waits for what will never come");
+    let ended = async {
+        loop {
+            match named.next().await.expect("it is told why it ends") {
+                Ok(_) => {}
+                Err(error) => return error.to_string(),
+            }
+        }
+    };
+    let ended = tokio::time::timeout(PATIENCE, ended).await.expect("it waits for what will never come");
+    assert!(ended.contains("NOT_FOUND") && ended.contains("lost"), "{ended}");
     let mut named = listen(&server, Some("billing")).await;
     let mut number = 4;
     let first = eventually("it is given something", async || {
@@ -176,6 +191,124 @@ async fn who_listens_goes_on_when_a_broker_comes_back_with_nothing_of_what_it_ha
     if let Some(mut broker) = Broker::redis().await {
         let url = format!("redis://127.0.0.1:{}/0", broker.port);
         emptied(&mut broker, "REDIS", &url).await;
+    }
+}
+
+fn signal(server: &Server, name: &str) {
+    let sent = std::process::Command::new("kill").args([name, &server.pid().to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+/// Who was away with its registry while the broker gave up events is told how many, by name or not.
+async fn given_up(broker: &mut Broker, kind: &str, url: &str) {
+    const LAST: u64 = 300;
+    let (ours, theirs) = (Server::start(), Server::start());
+    let input = json!({"i": {"name": "shop", "kind": kind, "endpointUri": url, "historyEvents": 20}});
+    let publish = async |server: &Server, number: u64| {
+        server.query(PUBLISH, json!({"i": {"bus": "shop", "topic": "t", "event": event(number)}})).await;
+    };
+    ours.query(CREATE, input.clone()).await;
+    let mut listening = [listen(&ours, None).await, listen(&ours, Some("billing")).await];
+    publish(&ours, 1).await;
+    let [first, named] = [next(&mut listening[0]).await, next(&mut listening[1]).await];
+    assert_eq!((&first["event"], &first["missed"]), (&named["event"], &json!(0)));
+    let done = json!({"i": {"bus": "shop", "subscriber": "billing", "sequences": [named["sequence"]]}});
+    ours.query(ACK, done).await;
+    signal(&ours, "-STOP");
+    broker.kill();
+    broker.start_again().await;
+    theirs.query(CREATE, input).await;
+    // So many that REDIS gives some up, which does so by the hundred.
+    for number in 2..=LAST {
+        publish(&theirs, number).await;
+    }
+    signal(&ours, "-CONT");
+    for events in &mut listening {
+        let mut before = 1;
+        let mut missed = 0;
+        while before < LAST {
+            let event = next(events).await;
+            let number = event["event"]["metadata"]["number"].as_u64().unwrap();
+            assert_eq!(event["missed"], number - before - 1, "{kind}: {event} behind {before}");
+            missed += number - before - 1;
+            before = number;
+        }
+        assert!(missed > 0, "{kind}: nothing was given up");
+    }
+}
+
+#[tokio::test]
+async fn who_was_away_while_its_broker_gave_up_events_is_told_how_many() {
+    if let Some(mut broker) = Broker::nats().await {
+        let url = format!("nats://127.0.0.1:{}", broker.port);
+        given_up(&mut broker, "JETSTREAM", &url).await;
+    }
+    if let Some(mut broker) = Broker::redis().await {
+        let url = format!("redis://127.0.0.1:{}/0", broker.port);
+        given_up(&mut broker, "REDIS", &url).await;
+    }
+}
+
+/// Whoever comes to a name next is told what one that left was not.
+async fn left_untold(kind: &str, url: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let door = Door::with_buses_in(directory.path().to_owned());
+    let ask = async |query: &str, variables: Value| {
+        let mut answer = door.ask(query, variables).await;
+        assert!(answer["errors"].is_null(), "{answer}");
+        answer["data"].take()
+    };
+    let bus = async || {
+        let asked = "{ bus(by: {name: \"shop\"}) { metrics { subscriberCount } subscribers { dropped } } }";
+        ask(asked, json!({})).await["bus"].take()
+    };
+    let is_left = async || {
+        let left = async || (bus().await["metrics"]["subscriberCount"] == 0).then_some(());
+        eventually("nobody listens", left).await;
+    };
+    ask(CREATE, json!({"i": {"name": "shop", "kind": kind, "endpointUri": url, "historyEvents": 20}})).await;
+    let listening = "subscription { busEvents(bus: \"shop\", durable: \"billing\") { missed event { metadata } } }";
+    let listen = async || {
+        let given = Given { query: listening, ..Given::default() };
+        door.documents.subscribe(door.documents.prepare(&given, &caller()).await.unwrap(), &caller())
+    };
+    let mut answers = listen().await;
+    eventually("the name is there", async || {
+        assert!(answers.next().now_or_never().is_none(), "nothing was published for it");
+        (bus().await["metrics"]["subscriberCount"] == 1).then_some(())
+    })
+    .await;
+    drop(answers);
+    is_left().await;
+    for number in 1..=300 {
+        ask(PUBLISH, json!({"i": {"bus": "shop", "topic": "t", "event": event(number)}})).await;
+    }
+    // One that is given events and takes none of them.
+    let view = door.registry.engine.views().current();
+    let subscriber = view.subscribers_of(view.bus_by_name("shop").unwrap().id).next().unwrap().clone();
+    let (begin, acknowledging) = (Replay::default(), Acknowledging::default());
+    let shown: Shown = Arc::new(|_| true);
+    let one = ListeningByName { subscriber, begin, acknowledging, open_max: None, node: None, shown };
+    let named = door.buses.listen_by_name(one).await.ok().unwrap();
+    let lost = async || (bus().await["subscribers"][0]["dropped"] != 0).then_some(());
+    eventually("it is known what it lost", lost).await;
+    drop(named);
+    is_left().await;
+    let mut answers = listen().await;
+    let first = tokio::time::timeout(PATIENCE, answers.next()).await.unwrap().unwrap();
+    let first: Value = serde_json::from_slice(&first.text).unwrap();
+    let first = &first["data"]["busEvents"];
+    let number = first["event"]["metadata"]["number"].as_u64().unwrap();
+    assert!(number > 1 && first["missed"] == number - 1, "{kind}: {first}");
+}
+
+#[tokio::test]
+async fn who_comes_to_a_name_is_told_what_one_that_left_was_not() {
+    if let Some(broker) = Broker::nats().await {
+        left_untold("JETSTREAM", &format!("nats://127.0.0.1:{}", broker.port)).await;
+    }
+    if let Some(broker) = Broker::redis().await {
+        left_untold("REDIS", &format!("redis://127.0.0.1:{}/0", broker.port)).await;
     }
 }
 

@@ -6,8 +6,11 @@ use crate::support::eventually;
 use crate::support::server::Server;
 use crate::support::socket::Socket;
 use futures_util::{FutureExt, StreamExt};
-use onex::graphql::{Answer, Answers, Given};
+use onex::access;
+use onex::graphql::{Answer, Answers, Caller, Given};
 use serde_json::{Value, json};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 const CREATE: &str = "mutation($i: CreateBusInput!) { createBus(input: $i) { id } }";
 const PUBLISH: &str = "mutation($i: PublishInput!) { publish(input: $i) { matchedSubscribers } }";
@@ -41,15 +44,25 @@ impl Bus {
     }
 
     async fn publish(&self, number: u64) {
-        let published = self.0.ask(PUBLISH, event(number, "")).await;
+        self.publish_on("t", number).await;
+    }
+
+    async fn publish_on(&self, topic: &str, number: u64) {
+        let mut input = event(number, "");
+        input["i"]["topic"] = json!(topic);
+        let published = self.0.ask(PUBLISH, input).await;
         assert!(published["data"]["publish"]["matchedSubscribers"].is_u64(), "{published}");
     }
 
     /// One that listens.
     async fn listen(&self, query: &str) -> Answers {
+        self.listen_as(&caller(), query).await
+    }
+
+    async fn listen_as(&self, caller: &Caller, query: &str) -> Answers {
         let before = self.0.ask(COUNT, json!({})).await;
-        let executable = self.0.documents.prepare(&Given { query, ..Given::default() }, &caller()).await.unwrap();
-        let mut answers = self.0.documents.subscribe(executable, &caller());
+        let executable = self.0.documents.prepare(&Given { query, ..Given::default() }, caller).await.unwrap();
+        let mut answers = self.0.documents.subscribe(executable, caller);
         eventually("it listens", async || {
             assert!(answers.next().now_or_never().is_none(), "nothing was published for it");
             (self.0.ask(COUNT, json!({})).await != before).then_some(())
@@ -105,6 +118,67 @@ async fn who_lost_something_is_told_so_and_goes_on_with_the_others() {
     let ((one, told), (other, also_told)) = (next(&mut quick).await, next(&mut slow).await);
     assert_eq!((told, also_told), ((0, 3), (0, 3)));
     assert_eq!(one.text.as_ptr(), other.text.as_ptr(), "not the same bytes");
+}
+
+/// Somebody who may read everything but the topic `secret`.
+fn reader(bus: &Bus) -> Caller {
+    const POLICY: &str = r#"
+        permit(principal, action in [Action::"read", Action::"subscribe"], resource);
+        forbid(principal, action == Action::"subscribe", resource == Topic::"secret");
+    "#;
+    let options = access::Options { policy: access::Policy::try_new(POLICY).unwrap(), keys: None };
+    let registry = &bus.0.registry;
+    let (views, clock) = (registry.engine.views().clone(), registry.clock.clone());
+    let access = Arc::new(access::Access::controlled(views, clock, options, 0, 0));
+    let nobody = access.nobody();
+    Caller { visitor: access::Visitor::new(access, nobody, Ipv4Addr::LOCALHOST.into()), ..caller() }
+}
+
+#[tokio::test]
+async fn what_was_lost_before_events_that_one_may_not_read_is_told_with_the_next_that_it_may() {
+    let (bus, _directory) = Bus::new().await;
+    let narrow = LISTEN.replace("bus: \"b\"", "bus: \"b\", queueCapacity: 1");
+    let mut reader = bus.listen_as(&reader(&bus), &narrow).await;
+    bus.publish(0).await;
+    bus.publish_on("secret", 1).await;
+    eventually("it has looked at what it may not read", async || {
+        assert!(reader.next().now_or_never().is_none(), "it reads what it may not");
+        let waiting = bus.0.ask("{ bus(by: {name: \"b\"}) { subscribers { queued } } }", json!({})).await;
+        (waiting["data"]["bus"]["subscribers"][0]["queued"] == 0).then_some(())
+    })
+    .await;
+    bus.publish(2).await;
+    assert_eq!(next(&mut reader).await.1, (1, 2));
+    bus.publish(3).await;
+    assert_eq!(next(&mut reader).await.1, (0, 3));
+}
+
+#[tokio::test]
+async fn what_was_lost_behind_the_last_event_is_told_when_the_bus_stops() {
+    let (bus, _directory) = Bus::new().await;
+    let narrow = LISTEN.replace("bus: \"b\"", "bus: \"b\", queueCapacity: 1, overflow: DROP_NEWEST");
+    let (mut slow, mut other) = (bus.listen(&narrow).await, bus.listen(LISTEN).await);
+    for number in 0..3 {
+        bus.publish(number).await;
+        assert_eq!(next(&mut other).await.1, (0, number));
+    }
+    let stopping = async {
+        let id = bus.0.ask("{ bus(by: {name: \"b\"}) { id } }", json!({})).await["data"]["bus"]["id"].take();
+        let stop = "mutation($b: UUID!) { stopBus(input: {busId: $b}) { status } }";
+        bus.0.ask(stop, json!({ "b": id })).await
+    };
+    let ends = async {
+        assert_eq!(next(&mut slow).await.1, (0, 0));
+        let end = slow.next().await.expect("it is told");
+        (end.code(), serde_json::from_slice::<Value>(&end.text).unwrap(), slow.next().await.is_none())
+    };
+    let (stopped, (code, end, is_over), other) = tokio::join!(stopping, ends, other.next());
+    assert!(stopped["errors"].is_null() && other.is_none(), "{stopped}");
+    assert_eq!(
+        (code, &end["errors"][0]["extensions"]["details"]["missed"], is_over),
+        (Some("BUS_STOPPED"), &json!(2), true),
+        "{end}"
+    );
 }
 
 #[tokio::test]

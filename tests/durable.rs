@@ -239,7 +239,9 @@ async fn a_durable_subscriber_is_told_what_cannot_be_and_is_forgotten_when_delet
     let delete = "mutation($i: SubscriberRefInput!) { deleteSubscriber(input: $i) { name } }";
     let input = json!({"i": {"bus": "strict", "name": "held"}});
     assert_eq!(server.query(delete, input.clone()).await["deleteSubscriber"]["name"], "held");
-    assert!(tokio::time::timeout(PATIENCE, held.next()).await.unwrap().is_none(), "its subscription ends");
+    let ended =
+        tokio::time::timeout(PATIENCE, held.next()).await.unwrap().expect("it is told").unwrap_err().to_string();
+    assert!(ended.contains("NOT_FOUND") && ended.contains("deleted"), "{ended}");
     assert_eq!(server.refused(delete, input).await.0, "NOT_FOUND");
     let types = "{ events(filter: {types: [SUBSCRIBER_ATTACHED, SUBSCRIBER_DETACHED]}) { totalCount } }";
     let before = server.query(types, Value::Null).await["events"]["totalCount"].as_u64().unwrap();

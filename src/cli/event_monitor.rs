@@ -260,7 +260,8 @@ impl Monitor {
             return self.connected && error.is_lost();
         };
         match code.as_str() {
-            "BUS_STOPPED" => self.tried,
+            // With a count, it ended what was under way, and tells how many more were lost.
+            "BUS_STOPPED" => self.tried || details["missed"].is_u64(),
             // It was away for too long: on with the oldest that is kept and the rest.
             "CURSOR_EXPIRED" if self.tried => {
                 let oldest = details["oldest"].as_u64();

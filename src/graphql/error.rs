@@ -4,7 +4,7 @@
 //! the client gets the id.
 
 use crate::bus::hub;
-use crate::bus::router::Refused;
+use crate::bus::router::{End, EndReason, Refused};
 use crate::contracts::Invalid;
 use crate::model::EndCause;
 use crate::ports;
@@ -188,10 +188,29 @@ pub(super) fn no_bus(named: &str) -> Error {
     refuse(ErrorCode::BusNotFound, message, json!({ "bus": named }))
 }
 
-/// A subscriber's queue was full, and it had asked to be sent away then.
-pub(super) fn overflowed(bus: &str, missed: u64) -> Error {
-    let message = format!("the queue of this subscriber of {bus} was full, and it had asked to be sent away then");
-    refuse(ErrorCode::Unavailable, message, json!({ "bus": bus, "missed": missed }))
+/// Why a subscriber of a bus gets nothing more; `None` where it has had all that there was for it.
+pub(super) fn ended(bus: &str, end: End) -> Option<Error> {
+    let End { reason, missed } = end;
+    let (code, message) = match (reason, missed) {
+        (EndReason::Overflowed, _) => {
+            let full = format!("the queue of this subscriber of {bus} was full, and it had asked to be sent away then");
+            (ErrorCode::Unavailable, full)
+        }
+        (EndReason::Forgotten, _) => {
+            let gone = format!(
+                "the name of this subscriber of {bus} is gone, and its place with it: it was deleted, or what carries \
+                 the bus has lost it. Listen by it again to begin anew"
+            );
+            (ErrorCode::NotFound, gone)
+        }
+        (EndReason::Stopped | EndReason::Unknown, 0) => return None,
+        (EndReason::Stopped | EndReason::Unknown, _) => {
+            let lost =
+                format!("{bus} stopped, and behind the last event that this subscriber got it lost {missed} more");
+            (ErrorCode::BusStopped, lost)
+        }
+    };
+    Some(refuse(code, message, json!({ "bus": bus, "missed": missed })))
 }
 
 /// What a bus did not do.

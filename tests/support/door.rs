@@ -2,6 +2,7 @@
 
 use super::registry::Registry;
 use fastrand::Rng;
+use onex::bus::hub::Hub;
 use onex::graphql::{Answer, AtHand, Bounds, Caller, Documents, Given, Limits, Services};
 use onex::model::Actor;
 use onex::proxy::Proxy;
@@ -16,6 +17,7 @@ pub struct Door {
     pub registry: Registry,
     pub proxy: Arc<Proxy>,
     pub documents: Documents,
+    pub buses: Arc<Hub>,
 }
 
 pub fn caller() -> Caller {
@@ -40,9 +42,9 @@ impl Door {
         let proxy = Proxy::start(handle.clone(), views.clone(), clock.clone(), calls.rules(), outbound, told);
         let proxy = Arc::new(proxy);
         let leases = Arc::new(onex::bus::hub::NoLeases);
-        let buses = onex::bus::hub::Hub::new(handle.clone(), views.clone(), clock.clone(), leases, directory);
+        let buses = Arc::new(Hub::new(handle.clone(), views.clone(), clock.clone(), leases, directory));
         let services = Services {
-            buses: Arc::new(buses),
+            buses: buses.clone(),
             ports: Arc::new(registry.ports(onex::config::Ports::default().rules().unwrap())),
             proxy: proxy.clone(),
             handle,
@@ -52,7 +54,7 @@ impl Door {
             clock,
             bounds: Bounds { ttl_seconds_max: 86_400, lease_ttl_seconds_max: 86_400, limits: Limits::default() },
         };
-        Door { registry, proxy, documents: Documents::new(services) }
+        Door { registry, proxy, documents: Documents::new(services), buses }
     }
 
     /// Answers anew; `None` where the document is refused.

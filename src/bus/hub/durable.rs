@@ -12,6 +12,7 @@ use crate::bus::filter::Filter;
 use crate::bus::history::Replay;
 use crate::bus::kind::{Begin, Delivery, Failure, Group, Place};
 use crate::bus::queue::Given;
+use crate::bus::router::{End, EndReason};
 use crate::model::{BusId, DurableSubscriber, NodeId, SubscriberName, TopicName};
 use crate::registry::command::{Command, Request};
 use crate::registry::decide::Answer;
@@ -50,17 +51,18 @@ pub struct ListeningByName {
 
 /// Somebody who listens by name. Dropped, it does no longer.
 pub struct Named {
-    given: mpsc::UnboundedReceiver<Given>,
+    given: mpsc::UnboundedReceiver<Result<Given, End>>,
     asked: mpsc::Sender<Asked>,
 }
 
 impl Named {
-    /// The next event; `None` once the bus stops or the name is forgotten.
-    pub async fn next(&mut self) -> Option<Given> {
-        let given = self.given.recv().await?;
+    /// The next event; why there is no further one once there is none, as when the name is forgotten.
+    pub async fn next(&mut self) -> Result<Given, End> {
+        let over = Err(End { reason: EndReason::Stopped, missed: 0 });
+        let given = self.given.recv().await.unwrap_or(over)?;
         // A task that has ended has nobody whom it matters to.
         let _ = self.asked.send(Asked::Handed(given.event.place)).await;
-        Some(given)
+        Ok(given)
     }
 }
 
@@ -73,19 +75,29 @@ enum Asked {
     Answer { places: BTreeSet<Place>, is_done: bool, tell: oneshot::Sender<Result<BTreeSet<Place>, Failure>> },
 }
 
-/// The seats of those who listen on one bus by name.
+/// Those who listen on one bus by name.
 #[derive(Default)]
-pub(super) struct Seats(HashMap<SubscriberName, Vec<mpsc::Sender<Asked>>>);
+pub(super) struct Seats(HashMap<SubscriberName, Seated>);
+
+/// Those who listen by one name, and who did since the bus runs.
+#[derive(Default)]
+struct Seated {
+    seats: Vec<mpsc::Sender<Asked>>,
+    /// How many events were lost to them.
+    lost: u64,
+    /// How many of those nobody was told of who is still there: told with what comes to the name next.
+    untold: u64,
+}
 
 impl Seats {
     fn of(&mut self, name: &SubscriberName) -> Vec<mpsc::Sender<Asked>> {
-        self.0.values_mut().for_each(|seats| seats.retain(|seat| !seat.is_closed()));
-        self.0.retain(|_, seats| !seats.is_empty());
-        self.0.get(name).cloned().unwrap_or_default()
+        let Some(seated) = self.0.get_mut(name) else { return Vec::new() };
+        seated.seats.retain(|seat| !seat.is_closed());
+        seated.seats.clone()
     }
 
-    fn add(&mut self, name: &SubscriberName, seat: mpsc::Sender<Asked>) {
-        self.0.entry(name.clone()).or_default().push(seat);
+    fn seated(&mut self, name: &SubscriberName) -> &mut Seated {
+        self.0.entry(name.clone()).or_default()
     }
 }
 
@@ -102,7 +114,7 @@ impl Hub {
         })?;
         let (asked, asks) = mpsc::channel(ASKED_MAX);
         let (out, given) = mpsc::unbounded_channel();
-        running.seats().add(&subscriber.name, asked.clone());
+        running.seats().seated(&subscriber.name).seats.push(asked.clone());
         let ended = running.ended();
         tokio::spawn(Desk::new(running, listening, group, out).run(asks, ended));
         Ok(Named { given, asked })
@@ -111,6 +123,11 @@ impl Hub {
     /// How many listen by this name now.
     pub fn count_by_name(&self, id: BusId, name: &SubscriberName) -> usize {
         self.running(id).map_or(0, |running| running.seats().of(name).len())
+    }
+
+    /// How many events were lost to this name since its bus runs.
+    pub fn lost_by_name(&self, id: BusId, name: &SubscriberName) -> u64 {
+        self.running(id).map_or(0, |running| running.seats().0.get(name).map_or(0, |seated| seated.lost))
     }
 
     /// Says of events of a durable subscriber that they are done with, or are to come again. Which of them were open:
@@ -159,10 +176,19 @@ impl Hub {
         let command = Command::DetachSubscriber { bus: id, name: name.clone() };
         let outcome = self.handle.submit(request(command)).await?;
         match outcome.answer {
-            Answer::Subscriber(subscriber) => Ok(subscriber),
+            Answer::Subscriber(subscriber) => {
+                running.seats().0.remove(name);
+                Ok(subscriber)
+            }
             _ => Err(engine::Error::Stopped.into()),
         }
     }
+}
+
+/// A group that refuses what its own member asks for is none any longer.
+fn forgotten(failure: Failure) -> EndReason {
+    tracing::debug!(%failure, "a durable subscriber has ended");
+    EndReason::Forgotten
 }
 
 async fn over(ended: &mut watch::Receiver<bool>) {
@@ -194,9 +220,11 @@ struct Desk {
     shown: Shown,
     group: Box<dyn Group>,
     machine: Durable,
-    out: mpsc::UnboundedSender<Given>,
+    out: mpsc::UnboundedSender<Result<Given, End>>,
     /// How many events were lost before the next one.
     lost: u64,
+    /// Losses that were told with an event that has not been handed over.
+    told: Vec<(Place, u64)>,
     /// Acknowledged, and the carrier has not heard of it.
     done: Vec<Place>,
     /// To come again, and the carrier has not heard of it.
@@ -208,7 +236,7 @@ impl Desk {
         running: Arc<Running>,
         listening: ListeningByName,
         group: Box<dyn Group>,
-        out: mpsc::UnboundedSender<Given>,
+        out: mpsc::UnboundedSender<Result<Given, End>>,
     ) -> Self {
         let ListeningByName { subscriber, acknowledging, open_max, node, shown, .. } = listening;
         let filter = Filter { wanted: subscriber.wanted.clone(), trusted_only: false };
@@ -218,36 +246,48 @@ impl Desk {
             terms.open_max = open_max.max(1) as usize;
         }
         let machine = Durable::new(terms);
-        let (done, again) = (Vec::new(), Vec::new());
-        Desk { running, subscriber, node, shown, group, machine, out, lost: 0, done, again }
+        let (told, done, again) = (Vec::new(), Vec::new(), Vec::new());
+        let lost = std::mem::take(&mut running.seats().seated(&subscriber.name).untold);
+        Desk { running, subscriber, node, shown, group, machine, out, lost, told, done, again }
     }
 
     async fn run(mut self, mut asks: mpsc::Receiver<Asked>, mut ended: watch::Receiver<bool>) {
         loop {
             let due = self.machine.due().map(|due| due.micros_since(self.running.clock().now()));
             let wait = due.map_or(LOOK_EVERY, Duration::from_micros).min(LOOK_EVERY);
-            let goes_on = tokio::select! {
-                () = self.out.closed() => false,
-                () = over(&mut ended) => false,
+            let turn = tokio::select! {
+                () = self.out.closed() => Err(EndReason::Stopped),
+                () = over(&mut ended) => Err(EndReason::Stopped),
                 asked = asks.recv() => match asked {
                     Some(asked) => self.hear(asked).await,
-                    None => false,
+                    None => Err(EndReason::Stopped),
                 },
                 delivery = self.group.next(), if self.machine.has_room() => self.take(delivery).await,
                 () = sleep(wait) => self.look().await,
             };
-            if !goes_on {
-                return;
+            if let Err(reason) = turn {
+                // A bus that is deleted forgets its names, too.
+                return self.leave(if *ended.borrow() { EndReason::Stopped } else { reason });
             }
         }
     }
 
-    async fn hear(&mut self, asked: Asked) -> bool {
+    /// What it lost is told with the end; where nobody is there to hear it, with what comes to the name next.
+    fn leave(self, reason: EndReason) {
+        let end = End { reason, missed: self.lost };
+        if self.out.send(Err(end)).is_err() && reason != EndReason::Forgotten {
+            let told: u64 = self.told.iter().map(|(_, lost)| lost).sum();
+            self.running.seats().seated(&self.subscriber.name).untold += self.lost + told;
+        }
+    }
+
+    async fn hear(&mut self, asked: Asked) -> Result<(), EndReason> {
         let now = self.running.clock().now();
         match asked {
             Asked::Handed(place) => {
+                self.told.retain(|(with, _)| *with != place);
                 let moves = self.machine.handed(now, place);
-                self.make(moves).await.is_ok()
+                self.make(moves).await.map_err(forgotten)
             }
             Asked::Answer { places, is_done, tell } => {
                 let (mut open, mut all) = (BTreeSet::new(), Moves::default());
@@ -259,7 +299,7 @@ impl Desk {
                     }
                 }
                 let answer = self.make(all).await;
-                let goes_on = answer.is_ok();
+                let turn = answer.clone().map_err(forgotten);
                 let mut unheard = self.done.iter().chain(self.again.iter().map(|(place, _)| place));
                 let answer = match answer {
                     Ok(()) if unheard.any(|place| open.contains(place)) => {
@@ -269,12 +309,12 @@ impl Desk {
                 };
                 // Who asked may have given up.
                 let _ = tell.send(answer.map(|()| open));
-                goes_on
+                turn
             }
         }
     }
 
-    async fn take(&mut self, delivery: Result<Delivery, Failure>) -> bool {
+    async fn take(&mut self, delivery: Result<Delivery, Failure>) -> Result<(), EndReason> {
         let now = self.running.clock().now();
         match delivery {
             Ok(Delivery { carried, number }) => {
@@ -285,27 +325,29 @@ impl Desk {
                     Ok(arrived) if (self.shown)(&arrived.topic) => self.machine.delivered(Arc::new(arrived), number),
                     _ => Moves { acknowledge: vec![carried.place], ..Moves::default() },
                 };
-                self.make(moves).await.is_ok()
+                self.make(moves).await.map_err(forgotten)
             }
             Err(Failure::Missed { lost, oldest }) => {
                 self.lost += lost;
+                self.running.seats().seated(&self.subscriber.name).lost += lost;
                 self.running.router().lost(now, self.subscriber.id, lost, oldest);
                 self.running.look_again();
-                true
+                Ok(())
             }
             Err(Failure::Away(reason)) => {
                 tracing::debug!(bus = self.running.name.as_str(), subscriber = %self.subscriber.name, reason, "away");
                 sleep(LOOK_EVERY).await;
-                true
+                Ok(())
             }
             // A group goes on by itself: nothing that it asks for is gone.
-            Err(Failure::Refused(_) | Failure::Gone { .. }) => false,
+            Err(failure @ (Failure::Refused(_) | Failure::Gone { .. })) => Err(forgotten(failure)),
         }
     }
 
-    async fn look(&mut self) -> bool {
+    async fn look(&mut self) -> Result<(), EndReason> {
+        self.lost += std::mem::take(&mut self.running.seats().seated(&self.subscriber.name).untold);
         let moves = self.machine.tick(self.running.clock().now());
-        self.make(moves).await.is_ok()
+        self.make(moves).await.map_err(forgotten)
     }
 
     /// Does what the machine says. Fails where there is no such group any longer; what an absent carrier has not heard
@@ -316,9 +358,12 @@ impl Desk {
             let now = self.running.clock().now();
             for mut given in give {
                 given.missed = std::mem::take(&mut self.lost);
+                if given.missed > 0 {
+                    self.told.push((given.event.place, given.missed));
+                }
                 self.running.router().delivered(now, &given.event, given.redelivery, self.node);
                 // One who has left is found out by the loop, and its events come again.
-                let _ = self.out.send(given);
+                let _ = self.out.send(Ok(given));
             }
             for told in &tell {
                 self.running.router().tell(now, self.subscriber.id, told);

@@ -86,6 +86,8 @@ pub enum EndReason {
     Overflowed,
     /// The bus stopped.
     Stopped,
+    /// What carries the bus does not know the name any longer that it listened by: it was deleted, or lost there.
+    Forgotten,
 }
 
 /// A subscriber's end: it has what waited for it, and is forgotten.

@@ -65,6 +65,7 @@ impl World<'_> {
                 EndReason::Overflowed => "OVERFLOWED",
                 EndReason::Stopped => "STOPPED",
                 EndReason::Unknown => "UNKNOWN",
+                EndReason::Forgotten => "FORGOTTEN",
             });
         }
         if !taken.given.is_empty() {

@@ -6,7 +6,7 @@ use super::super::documents::panicked;
 use super::super::subscription::listener::{Listener, Part};
 use super::written::Written;
 use super::{Key, Runnable, Shared};
-use crate::bus::router::End;
+use crate::bus::hub::Failed;
 use futures_util::future::Either;
 use futures_util::stream::{self, Stream, StreamExt};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -74,16 +74,16 @@ impl Member {
                     Answer::from(&panicked())
                 }))
             }
-            Err(end) => {
+            Err(failed) => {
                 self.over = true;
-                self.farewell(end).await
+                self.farewell(failed).await
             }
         }
     }
 
     /// Why it ends is told to this one alone.
-    async fn farewell(&self, end: End) -> Option<Answer> {
-        let error = self.listener.farewell(end)?;
+    async fn farewell(&self, failed: Failed) -> Option<Answer> {
+        let error = self.listener.farewell(failed)?;
         let part = Part::answer(stream::iter([Err(error)]));
         self.shared.alone(&self.written.asked, self.listener.caller(), None, Some(part)).next().await
     }

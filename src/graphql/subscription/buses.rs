@@ -7,7 +7,7 @@ use super::super::types::bus::{BusEventFilter, Overflow};
 use super::super::types::onex_event::ReplayInput;
 use super::super::types::subscriber::Acknowledge;
 use super::listener::{Events, Listener, Part};
-use super::{named, of_registry, past};
+use super::{named, of_registry};
 use crate::access::Action;
 use crate::bus::router::Attaching;
 use crate::model::{NodeId, SubscriberId};
@@ -23,7 +23,8 @@ pub struct BusSubscription;
 #[GraphQlSubscription]
 impl BusSubscription {
     /// Events that travel a bus, in its order, each once: what of the past is asked for, then live without a gap. Whatever
-    /// is lost on the way is told in missed. Ends when the bus stops. The bus registry has the registry's own changes, as far
+    /// is lost on the way is told in missed. Ends when the bus stops: with BUS_STOPPED where something was lost behind the
+    /// last event, and how much: details.missed. The bus registry has the registry's own changes, as far
     /// as the caller may know of them; nothing is lost on it, whatever capacity and overflow are asked for.
     #[expect(clippy::too_many_arguments, reason = "each is something that a subscriber may want to say")]
     async fn bus_events(
@@ -92,7 +93,7 @@ impl BusSubscription {
         let name = bus.terms.name.clone();
         if !services.buses.covers(bus.id, &attaching).map_err(error::bus)? {
             let from_past = services.buses.listen_from_past(bus.id, attaching).await.map_err(error::bus)?;
-            return Ok(past::events(name, from_past, caller.clone()));
+            return Ok(Box::pin(Listener::from_past(from_past, name, caller.clone()).events()));
         }
         let listening = services.buses.listen(bus.id, attaching).map_err(error::bus)?;
         let listener = Listener::new(listening, name, caller.clone());

@@ -5,17 +5,34 @@ use super::super::error;
 use super::super::mutation::buses::may_on_topic;
 use super::super::types::onex_event::BusEvent;
 use crate::access::Action;
-use crate::bus::hub::Listening;
+use crate::bus::hub::{Failed, FromPast, Listening};
 use crate::bus::queue::Given;
-use crate::bus::router::{End, EndReason};
+use crate::bus::router::End;
 use crate::model::BusName;
 use async_graphql::{Error, Result};
 use futures_util::stream::{self, BoxStream, Stream};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Where the events come from.
+enum Source {
+    /// From memory, and live.
+    Live(Listening),
+    /// From the carrier first.
+    Past(Box<FromPast>),
+}
+
+impl Source {
+    async fn next(&mut self) -> Result<Given, Failed> {
+        match self {
+            Source::Live(listening) => listening.next().await.map_err(Failed::Ended),
+            Source::Past(from_past) => from_past.next().await,
+        }
+    }
+}
+
 /// One that listens on a bus.
 pub(in crate::graphql) struct Listener {
-    listening: Listening,
+    source: Source,
     bus: BusName,
     caller: Caller,
     /// How many were lost before events that the caller may not read: told with the next that it may.
@@ -25,7 +42,12 @@ pub(in crate::graphql) struct Listener {
 impl Listener {
     /// One that listens for this caller.
     pub(super) fn new(listening: Listening, bus: BusName, caller: Caller) -> Self {
-        Listener { listening, bus, caller, untold: 0 }
+        Listener { source: Source::Live(listening), bus, caller, untold: 0 }
+    }
+
+    /// One whose past memory does not have.
+    pub(super) fn from_past(from_past: FromPast, bus: BusName, caller: Caller) -> Self {
+        Listener { source: Source::Past(Box::new(from_past)), bus, caller, untold: 0 }
     }
 
     /// For whom it listens.
@@ -35,11 +57,14 @@ impl Listener {
 
     /// The next event that the caller may read; why there is no further one once there is none. What of the topics it
     /// may not read is as if nothing were published there.
-    pub(in crate::graphql) async fn next(&mut self) -> Result<Given, End> {
+    pub(in crate::graphql) async fn next(&mut self) -> Result<Given, Failed> {
         loop {
-            let mut given = match self.listening.next().await {
+            let mut given = match self.source.next().await {
                 Ok(given) => given,
-                Err(end) => return Err(End { missed: end.missed + self.untold, ..end }),
+                Err(Failed::Ended(end)) => {
+                    return Err(Failed::Ended(End { missed: end.missed + self.untold, ..end }));
+                }
+                Err(failed) => return Err(failed),
             };
             self.untold += std::mem::take(&mut given.missed);
             if may_on_topic(&self.caller, Action::Subscribe, &given.event.topic) {
@@ -55,8 +80,11 @@ impl Listener {
     }
 
     /// What the caller is told at the end; `None` where it ends as it should.
-    pub(in crate::graphql) fn farewell(&self, end: End) -> Option<Error> {
-        (end.reason == EndReason::Overflowed).then(|| error::overflowed(self.bus.as_str(), end.missed))
+    pub(in crate::graphql) fn farewell(&self, failed: Failed) -> Option<Error> {
+        match failed {
+            Failed::Ended(end) => error::ended(self.bus.as_str(), end),
+            Failed::NotJoined(error) => Some(error::bus(error)),
+        }
     }
 
     /// All of it, as the field answers with it.
@@ -65,7 +93,7 @@ impl Listener {
             let mut listener = listener?;
             match listener.next().await {
                 Ok(given) => Some((Ok(listener.event(given)), Some(listener))),
-                Err(end) => Some((Err(listener.farewell(end)?), None)),
+                Err(failed) => Some((Err(listener.farewell(failed)?), None)),
             }
         })
     }

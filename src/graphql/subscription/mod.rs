@@ -7,7 +7,6 @@ pub(super) mod listener;
 mod metrics;
 mod named;
 mod of_registry;
-mod past;
 
 use async_graphql::MergedSubscription;
 

@@ -88,11 +88,14 @@ pub(super) async fn listen(ctx: &Context<'_>, bus: &Bus, asked: Asked) -> Result
     };
     let named = services.buses.listen_by_name(listening).await.map_err(error::bus)?;
     let bus = bus.terms.name.clone();
-    let events = stream::unfold(named, move |mut named| {
+    let events = stream::unfold(Some(named), move |named| {
         let bus = bus.clone();
         async move {
-            let given = named.next().await?;
-            Some((Ok(BusEvent { bus, given }), named))
+            let mut named = named?;
+            match named.next().await {
+                Ok(given) => Some((Ok(BusEvent { bus, given }), Some(named))),
+                Err(end) => Some((Err(error::ended(bus.as_str(), end)?), None)),
+            }
         }
     });
     Ok(events.boxed())

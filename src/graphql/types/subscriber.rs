@@ -65,6 +65,8 @@ struct Kept {
     waiting: u64,
     /// How many listen by its name.
     seats: usize,
+    /// How many events it has lost.
+    lost: u64,
 }
 
 /// Those who listen on a bus, durable ones whether they are there or not; of those whose filter is let through.
@@ -82,6 +84,7 @@ pub(super) async fn all(
             unacknowledged: group.map_or(0, |group| group.unacknowledged),
             waiting: group.map_or(0, |group| group.waiting),
             seats: services.buses.count_by_name(bus, &held.name),
+            lost: services.buses.lost_by_name(bus, &held.name),
         }))
     });
     let here = services.buses.listeners(bus).into_iter().filter(|seen| lets_through(&seen.filter.wanted));
@@ -93,7 +96,7 @@ impl Subscriber {
     /// One that listened by name, and is no longer known.
     pub(in crate::graphql) fn kept(view: &View, held: Arc<DurableSubscriber>) -> Self {
         let bus = held.bus;
-        let kept = Kept { held, unacknowledged: 0, waiting: 0, seats: 0 };
+        let kept = Kept { held, unacknowledged: 0, waiting: 0, seats: 0, lost: 0 };
         Subscriber { view: view.clone(), bus, is: Is::Kept(Box::new(kept)) }
     }
 
@@ -158,11 +161,11 @@ impl Subscriber {
             Is::Kept(kept) => kept.unacknowledged + kept.waiting,
         }
     }
-    /// How many events it has lost.
+    /// How many events it has lost; of a durable one, since the bus runs.
     async fn dropped(&self) -> u64 {
         match &self.is {
             Is::Here(seen) => seen.measured.dropped,
-            Is::Kept(_) => 0,
+            Is::Kept(kept) => kept.lost,
         }
     }
     /// Events for it a second, over the last few; of those who listen while they are there.

@@ -103,8 +103,8 @@ impl Member {
         // A group that is known is as far as it was seen here, or farther where others listen for it, too.
         let reached = Place(consumer.cached_info().delivered.stream_sequence);
         let mut known = shared.reached();
-        let known_reached = known.entry(name.clone()).or_default();
-        *known_reached = reached.max(*known_reached);
+        let here = known.entry(name.clone()).or_default();
+        here.upto = here.untold.take().unwrap_or(reached.max(here.upto));
         drop(known);
         Member {
             shared,
@@ -172,7 +172,11 @@ impl Member {
         let place = carried.place;
         self.held.events().insert(place, Arc::new(acker));
         let before = match self.shared.reached().get_mut(&self.name) {
-            Some(reached) => std::mem::replace(reached, place.max(*reached)),
+            Some(reached) => {
+                let before = reached.upto;
+                reached.upto = place.max(before);
+                before
+            }
             // The group has just been forgotten.
             None => place,
         };
@@ -267,6 +271,13 @@ impl Group for Member {
 impl Drop for Member {
     fn drop(&mut self) {
         self.vouching.abort();
+        // What was lost before an event that nobody took is told to who listens next.
+        if let Some((delivery, before)) = self.came.take()
+            && delivery.carried.place.0 > before.0 + 1
+            && let Some(reached) = self.shared.reached().get_mut(&self.name)
+        {
+            reached.untold = Some(before);
+        }
         // Closing gives everything back itself, and waits for what is under way here.
         let Ok(under_way) = self.shared.giving_back.clone().try_read_owned() else { return };
         let held = self.held.clone();

@@ -80,9 +80,17 @@ struct Shared {
     /// What groups were given from here.
     given: Mutex<HashMap<SubscriberName, Given>>,
     /// How far groups have got that are listened for from here.
-    reached: Mutex<HashMap<SubscriberName, Place>>,
+    reached: Mutex<HashMap<SubscriberName, Reached>>,
     /// Read-locked while something is given back; closing waits for it.
     giving_back: Arc<RwLock<()>>,
+}
+
+/// How far a group has got.
+#[derive(Debug, Default)]
+struct Reached {
+    upto: Place,
+    /// What was lost behind here was not told: who was to be told has left.
+    untold: Option<Place>,
 }
 
 impl Shared {
@@ -112,7 +120,7 @@ impl Shared {
         self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reached(&self) -> MutexGuard<'_, HashMap<SubscriberName, Place>> {
+    fn reached(&self) -> MutexGuard<'_, HashMap<SubscriberName, Reached>> {
         self.reached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -8,7 +8,7 @@ use crate::model::SubscriberName;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
-use redis::streams::{StreamId, StreamReadReply};
+use redis::streams::StreamId;
 use redis::{Cmd, FromRedisValue, ParsingError, RedisError, RedisResult, Value, from_redis_value};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -179,23 +179,24 @@ enum Came {
 /// What the script `TAKE` answers.
 struct Taken {
     lost: u64,
-    oldest: Place,
+    /// Where something was lost, the oldest that is kept; else what lies before what is new.
+    at: Id,
     taken: Option<(StreamId, u32)>,
 }
 
 impl FromRedisValue for Taken {
     fn from_redis_value(answer: Value) -> Result<Self, ParsingError> {
-        let (lost, oldest, taken) = match answer {
+        let (lost, at, taken) = match answer {
             Value::Array(parts) if parts.len() > 2 => {
-                let (lost, oldest, id, number, map) = from_redis_value(Value::Array(parts))?;
-                (lost, oldest, Some((StreamId { id, map, ..StreamId::default() }, number)))
+                let (lost, at, id, number, map) = from_redis_value::<(_, String, _, _, _)>(Value::Array(parts))?;
+                (lost, at, Some((StreamId { id, map, ..StreamId::default() }, number)))
             }
             answer => {
-                let (lost, oldest) = from_redis_value::<(u64, String)>(answer)?;
-                (lost, oldest, None)
+                let (lost, at) = from_redis_value(answer)?;
+                (lost, at, None)
             }
         };
-        Ok(Taken { lost, oldest: oldest.parse::<Id>().map(Id::place).unwrap_or_default(), taken })
+        Ok(Taken { lost, at: at.parse().unwrap_or_default(), taken })
     }
 }
 
@@ -226,7 +227,7 @@ impl Asking {
                     }
                 }
                 Ok(Came::Nothing) => attempt = 0,
-                Err(error) if is_code(&error, "NOGROUP") || is_code(&error, "UNBLOCKED") => {
+                Err(error) if is_code(&error, "NOGROUP") => {
                     return Err(Failure::Refused(format!("there is no durable group {}", self.held.name)));
                 }
                 Err(error) => {
@@ -239,8 +240,8 @@ impl Asking {
         }
     }
 
-    /// What is due again, or else what is new; it is waited for a little while, which is done outside of the script only
-    /// once there is nothing.
+    /// What is due again, or else what is new. Where there is nothing, it is waited a little while until there is, which
+    /// a script cannot do; it is read by the script all the same, which counts.
     async fn ask(&mut self) -> RedisResult<Came> {
         let mut connection = match &self.connection {
             Some(connection) => connection.clone(),
@@ -253,19 +254,17 @@ impl Asking {
         };
         let mut due = self.held.script(scripts::TAKE, &self.shared);
         due.arg(u64::try_from(UNHEARD_MAX.as_millis()).unwrap_or(u64::MAX));
-        let Taken { lost, oldest, taken } = due.query_async(&mut connection).await?;
+        let Taken { lost, at, taken } = due.query_async(&mut connection).await?;
         if lost > 0 {
-            return Ok(Came::Lost { lost, oldest });
+            return Ok(Came::Lost { lost, oldest: at.place() });
         }
         if let Some((entry, number)) = taken {
             return Ok(Came::Entry(entry, number));
         }
-        let mut new = redis::cmd("XREADGROUP");
-        new.arg("GROUP").arg(self.held.name.as_str()).arg(&self.held.consumer).arg("COUNT").arg(1);
-        new.arg("BLOCK").arg(ASKED_FOR).arg("STREAMS").arg(&self.shared.events).arg(">");
-        let came: Option<StreamReadReply> = new.query_async(&mut connection).await?;
-        let entry = came.and_then(|came| came.keys.into_iter().next()?.ids.into_iter().next());
-        Ok(entry.map_or(Came::Nothing, |entry| Came::Entry(entry, 1)))
+        let mut new = redis::cmd("XREAD");
+        new.arg("COUNT").arg(1).arg("BLOCK").arg(ASKED_FOR).arg("STREAMS").arg(&self.shared.events);
+        new.arg(at.to_string()).query_async::<Value>(&mut connection).await?;
+        Ok(Came::Nothing)
     }
 
     /// Has what the server gave, and what never arrived, come again.

@@ -35,12 +35,14 @@ pub(super) const STAND: &str = "
 /// Takes one event of a group: one that was to come again by now, or else one that nobody has vouched for, or else a
 /// new one. Keys: the stream, when what is due. Arguments: the group, who takes it, for how many milliseconds nobody
 /// vouched. Answers how many events a bound took that were still to come to the group, and the oldest id that is kept
-/// (empty where none is): the group stands behind them then, so that it is told once. Then, where none went and there
-/// is an event, its id, how often it was delivered with this time, and its fields.
+/// (empty where none is): the group stands behind them then, so that it is told once. Where none went: 0 and the id
+/// behind which what is new to the group lies; then, where there is an event, its id, how often it was delivered with
+/// this time, and its fields.
 ///
 /// How many went is known from Redis 7 on, which counts the entries that there ever were and those that a group read;
 /// not where somebody deleted entries one by one. New ones are read in the same step: what goes between a look and a
-/// reading would be passed over by the server's own count.
+/// reading would be passed over by the server's own count. That count is set with each: a server does not write down by
+/// itself that a group has read something, and would have it wrong when it is back.
 pub(super) const TAKE: &str = "
     local function named(list)
         local map = {}
@@ -60,24 +62,23 @@ pub(super) const TAKE: &str = "
     end
     if not group then return redis.error_reply('NOGROUP there is no such group') end
     local stream = named(redis.call('XINFO', 'STREAM', KEYS[1]))
-    local read = group['entries-read']
-    if read and stream['max-deleted-entry-id'] == '0-0' and read < stream['entries-added'] - stream['length'] then
+    local read, got = group['entries-read'], group['last-delivered-id']
+    local counts = read and stream['max-deleted-entry-id'] == '0-0'
+    if counts and read < stream['entries-added'] - stream['length'] then
         local gone = stream['entries-added'] - stream['length']
-        local got = group['last-delivered-id']
-        local kept = #redis.call('XRANGE', KEYS[1], '-', got)
         local first = stream['first-entry']
-        if kept == 0 and first then
+        if first then
             local milliseconds, number = string.match(first[1], '(%d+)-(%d+)')
             if number ~= '0' then
                 got = milliseconds .. '-' .. string.format('%.0f', number - 1)
             else
                 got = string.format('%.0f', milliseconds - 1) .. '-18446744073709551615'
             end
-        elseif not first then
+        else
             got = stream['last-generated-id']
         end
-        redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], got, 'ENTRIESREAD', gone + kept)
-        return behind(gone + kept - read)
+        redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], got, 'ENTRIESREAD', gone)
+        return behind(gone - read)
     end
     local clock = redis.call('TIME')
     local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -92,7 +93,7 @@ pub(super) const TAKE: &str = "
         local owed = redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1)
         local taken = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id)
         local pending = redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1)
-        if taken[1] and pending[1] then return {0, '', id, pending[1][4], taken[1][2]} end
+        if taken[1] and pending[1] then return {0, got, id, pending[1][4], taken[1][2]} end
         if owed[1] and not taken[1] then
             -- It is no longer kept; older servers would keep it as pending for ever.
             redis.call('XACK', KEYS[1], ARGV[1], id)
@@ -101,8 +102,11 @@ pub(super) const TAKE: &str = "
     end
     local new = redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', 1, 'STREAMS', KEYS[1], '>')
     local entry = new and new[1] and new[1][2][1]
-    if entry and entry[2] then return {0, '', entry[1], 1, entry[2]} end
-    return {0, ''}";
+    if entry and entry[2] then
+        if counts then redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], entry[1], 'ENTRIESREAD', read + 1) end
+        return {0, got, entry[1], 1, entry[2]}
+    end
+    return {0, got}";
 
 /// Has an event come again after a while. Keys: when what is due. Arguments: the event's id, and after how many
 /// milliseconds.

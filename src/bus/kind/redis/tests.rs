@@ -149,6 +149,22 @@ async fn who_listens_is_told_how_many_went_while_the_server_was_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_had_everything_has_lost_nothing_when_its_server_is_back() {
+    let Some(mut broker) = Broker::redis().await else { return };
+    let bus = opened(options(broker.port, 20)).await;
+    let mut group = bus.carrier.group(name("g"), Begin::Now).await.unwrap();
+    for number in 1..=300 {
+        let place = publish(&*bus.carrier, number, 1).await[0];
+        assert_eq!(next(&mut group).await.carried.place, place);
+        assert_eq!(group.acknowledge(&[place]).await, Ok(()));
+    }
+    broker.kill();
+    broker.start_again().await;
+    let place = insist(&*bus.carrier, 301).await;
+    assert_eq!(next(&mut group).await.carried.place, place);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_published_while_the_server_is_away_is_refused_at_once() {
     let Some(mut broker) = Broker::redis().await else { return };
     let mut bus = opened(options(broker.port, 100)).await;
