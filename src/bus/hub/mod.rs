@@ -11,6 +11,7 @@ mod contracts;
 mod defaults;
 mod discovering;
 mod durable;
+mod latest;
 mod listening;
 mod of_registry;
 mod past;
@@ -55,8 +56,6 @@ use tokio::time::timeout;
 const BLOCKED_WAIT: Duration = Duration::from_secs(10);
 /// How long it is waited until what was published has come back, which says for how many it was.
 const ROUTED_WAIT: Duration = Duration::from_secs(2);
-/// How long it is waited for what a carrier tells of itself.
-const FACTS_WAIT: Duration = Duration::from_secs(2);
 /// How long it is waited before a bus whose broker was away at the start is tried again; each time twice as long.
 const TRIED_AGAIN_MIN: Duration = Duration::from_secs(1);
 /// The longest that it is.
@@ -453,10 +452,7 @@ impl Hub {
             return self.facts_of_registry().await;
         }
         let running = self.running(id).ok()?;
-        if let Ok(Ok(facts)) = timeout(FACTS_WAIT, running.carrier.facts()).await {
-            running.remember_facts(&facts);
-        }
-        Some(running.latest_facts())
+        Some(running.facts().await)
     }
 
     /// Who was seen to publish what whom was seen to read, on the buses that run, since they were started.

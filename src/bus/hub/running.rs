@@ -4,6 +4,7 @@ use super::carriers::Opened;
 use super::contracts::FromContracts;
 use super::defaults::Defaults;
 use super::durable::Seats;
+use super::latest::Latest;
 use super::waking::Waking;
 use super::{Error, Hub, announcing, past, waiting};
 use crate::bus::durable;
@@ -67,7 +68,7 @@ pub(super) struct Running {
     /// Whether it has ended, for those who listen by name.
     ended: watch::Sender<bool>,
     /// What the carrier last told of itself.
-    facts: Mutex<Facts>,
+    facts: Latest,
     /// What waits for a carrier that is away.
     waiting: waiting::Line,
     /// What was found in contracts, where the bus goes by them. Held while the router is told.
@@ -126,7 +127,7 @@ impl Running {
             announcements: announcing::Desk::new(hub.announcing.clone()),
             seats: Mutex::default(),
             ended: watch::Sender::new(false),
-            facts: Mutex::new(facts),
+            facts: Latest::new(facts),
             waiting: waiting::Line::default(),
             contracts: contracts.map(Mutex::new),
             defaults: hub.defaults.clone(),
@@ -160,12 +161,9 @@ impl Running {
         self.views.current()
     }
 
-    pub(super) fn remember_facts(&self, facts: &Facts) {
-        held(&self.facts).clone_from(facts);
-    }
-
-    pub(super) fn latest_facts(&self) -> Facts {
-        held(&self.facts).clone()
+    /// What the carrier tells of itself; what it last told where it does not soon.
+    pub(super) async fn facts(&self) -> Facts {
+        self.facts.facts(async || self.carrier.facts().await).await
     }
 
     pub(super) fn clock(&self) -> &dyn Clock {
