@@ -205,8 +205,10 @@ pub(super) fn ended(bus: &str, end: End) -> Option<Error> {
         }
         (EndReason::Stopped | EndReason::Unknown, 0) => return None,
         (EndReason::Stopped | EndReason::Unknown, _) => {
-            let lost =
-                format!("{bus} stopped, and behind the last event that this subscriber got it lost {missed} more");
+            let lost = format!(
+                "{bus} stopped, and behind the last event that this subscriber got it lost {missed} more. Subscribe again \
+                 once it is started"
+            );
             (ErrorCode::BusStopped, lost)
         }
     };

@@ -64,8 +64,12 @@ pub(super) const TAKE: &str = "
     local stream = named(redis.call('XINFO', 'STREAM', KEYS[1]))
     local read, got = group['entries-read'], group['last-delivered-id']
     local counts = read and stream['max-deleted-entry-id'] == '0-0'
-    if counts and read < stream['entries-added'] - stream['length'] then
-        local gone = stream['entries-added'] - stream['length']
+    local gone = counts and stream['entries-added'] - stream['length']
+    if counts and read < gone and #redis.call('XRANGE', KEYS[1], '-', got, 'COUNT', 1) > 0 then
+        -- It had what went, and the server has forgotten that.
+        read = gone + #redis.call('XRANGE', KEYS[1], '-', got)
+    end
+    if counts and read < gone then
         local first = stream['first-entry']
         if first then
             local milliseconds, number = string.match(first[1], '(%d+)-(%d+)')

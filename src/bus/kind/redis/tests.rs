@@ -162,6 +162,16 @@ async fn a_group_that_had_everything_has_lost_nothing_when_its_server_is_back() 
     broker.start_again().await;
     let place = insist(&*bus.carrier, 301).await;
     assert_eq!(next(&mut group).await.carried.place, place);
+    // What others read for a group, a server does not know any more when it is back.
+    let client = redis::Client::open(options(broker.port, 1).url).unwrap();
+    let mut theirs = client.get_multiplexed_async_connection().await.unwrap();
+    let mut forget = redis::cmd("XGROUP");
+    forget.arg("SETID").arg("test:events").arg("g").arg("$").arg("ENTRIESREAD").arg(0);
+    let _: () = forget.query_async(&mut theirs).await.unwrap();
+    for number in 302..=700 {
+        let place = publish(&*bus.carrier, number, 1).await[0];
+        assert_eq!(next(&mut group).await.carried.place, place);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
