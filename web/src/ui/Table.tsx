@@ -3,6 +3,7 @@ import { ArrowDown, ArrowUp } from 'lucide-react';
 import { memo, useMemo, useRef, useState, type KeyboardEvent, type MouseEvent, type ReactNode } from 'react';
 import { classes } from '~/lib/classes';
 import styles from './Table.module.css';
+import { useRowFocus } from './useRowFocus';
 
 export interface Column<Row> {
   key: string;
@@ -66,6 +67,8 @@ export function Table<Row>(props: TableProps<Row>) {
     scrollPaddingStart: HEAD_PX,
   });
 
+  const focus = useRowFocus(scroller);
+
   const choose = (column: Column<Row>) => {
     const next = { key: column.key, descending: sort?.key === column.key ? !sort.descending : false };
     if (props.onSort) props.onSort(next);
@@ -76,13 +79,14 @@ export function Table<Row>(props: TableProps<Row>) {
     const target = Math.max(0, Math.min(sorted.length - 1, index));
     setActive(target);
     virtual.scrollToIndex(target);
-    requestAnimationFrame(() => scroller.current?.querySelector<HTMLElement>(`[data-index="${target}"]`)?.focus());
+    focus.go(target);
   };
 
   const onKeyDown = (event: KeyboardEvent) => {
-    const index = indexAt(event.target);
+    const at = indexAt(event.target);
     // What is within a row has keys of its own.
-    if (index === null || !(event.target instanceof HTMLElement) || event.target.dataset['index'] === undefined) return;
+    if (at === null || !(event.target instanceof HTMLElement) || event.target.dataset['index'] === undefined) return;
+    const index = focus.from(at);
     const page = Math.max(1, Math.floor((scroller.current?.clientHeight ?? 400) / ROW_PX) - 2);
     const target = { ArrowDown: index + 1, ArrowUp: index - 1, PageDown: index + page, PageUp: index - page, Home: 0, End: sorted.length - 1 }[event.key];
     const row = sorted[index];
@@ -123,7 +127,10 @@ export function Table<Row>(props: TableProps<Row>) {
             style={{ height: virtual.getTotalSize() }}
             onClick={onClick}
             onKeyDown={onKeyDown}
-            onFocus={(event) => setActive(indexAt(event.target) ?? active)}
+            onFocus={(event) => {
+              focus.stay();
+              setActive(indexAt(event.target) ?? active);
+            }}
           >
             {items.map((item) => {
               const row = sorted[item.index];

@@ -7,6 +7,7 @@ import { formatCount, words } from '~/lib/format';
 import { formatDay } from '~/lib/time';
 import { Dot } from '~/ui/Badge';
 import { Time } from '~/ui/Time';
+import { useRowFocus } from '~/ui/useRowFocus';
 import styles from './History.module.css';
 import type { Log } from './useLog';
 
@@ -29,6 +30,7 @@ export function LogList({ log, chosen, onChoose }: LogListProps) {
   const items = virtual.getVirtualItems();
   const firstShown = items[0]?.index ?? 0;
   const lastShown = items.at(-1)?.index ?? 0;
+  const focus = useRowFocus(scroller);
   useSteady(scroller, entries.map((entry) => entry.change.sequence), chosen);
 
   const { loading } = log;
@@ -40,14 +42,15 @@ export function LogList({ log, chosen, onChoose }: LogListProps) {
     else if (wantsNewer) log.newer();
   });
 
-  const onKeyDown = (event: KeyboardEvent, index: number) => {
+  const onKeyDown = (event: KeyboardEvent, at: number) => {
     if (event.target !== event.currentTarget) return;
+    const index = focus.from(at);
     const target = { ArrowDown: index + 1, ArrowUp: index - 1, PageDown: index + 12, PageUp: index - 12, Home: 0, End: entries.length - 1 }[event.key];
     const entry = entries[index];
     if (target !== undefined) {
       const to = Math.max(0, Math.min(entries.length - 1, target));
       virtual.scrollToIndex(to);
-      requestAnimationFrame(() => scroller.current?.querySelector<HTMLElement>(`[data-index="${to}"]`)?.focus());
+      focus.go(to);
     } else if ((event.key === 'Enter' || event.key === ' ') && entry) onChoose(entry.change);
     else return;
     event.preventDefault();
@@ -56,7 +59,7 @@ export function LogList({ log, chosen, onChoose }: LogListProps) {
   const reachable = Math.max(firstShown, entries.findIndex((entry) => entry.change.sequence === chosen));
   return (
     <div ref={scroller} className={styles.scroller} aria-busy={loading !== null}>
-      <ol className={styles.rows} style={{ height: virtual.getTotalSize() }} aria-label="Changes, the latest first">
+      <ol className={styles.rows} style={{ height: virtual.getTotalSize() }} aria-label="Changes, the latest first" onFocus={focus.stay}>
         {items.map((item) => {
           const change = entries[item.index]?.change;
           if (!change) return null;
