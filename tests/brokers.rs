@@ -29,6 +29,13 @@ const EVENTS: &str = "subscription($bus: String!, $durable: String) { busEvents(
                       sequence redelivery missed event { eventId eventType nodeId metadata } } }";
 const ACK: &str = "mutation($i: AckEventInput!) { ackEvent(input: $i) { acknowledged } }";
 
+/// A broker of each kind that is there: the kind, its URL and the broker.
+async fn brokers() -> Vec<(&'static str, String, Broker)> {
+    let nats = Broker::nats().await.map(|nats| ("JETSTREAM", format!("nats://127.0.0.1:{}", nats.port), nats));
+    let redis = Broker::redis().await.map(|redis| ("REDIS", format!("redis://127.0.0.1:{}/0", redis.port), redis));
+    nats.into_iter().chain(redis).collect()
+}
+
 type Events = BoxStream<'static, Result<Value, Error>>;
 
 async fn create(server: &Server, kind: &str, endpoint: Option<String>) -> Value {
@@ -38,13 +45,17 @@ async fn create(server: &Server, kind: &str, endpoint: Option<String>) -> Value 
 
 async fn listen(server: &Server, durable: Option<&str>) -> Events {
     let variables = json!({"bus": "shop", "durable": durable});
-    let count = async || {
-        let asked = "{ bus(by: {name: \"shop\"}) { metrics { subscriberCount } } }";
-        server.query(asked, Value::Null).await["bus"]["metrics"]["subscriberCount"].as_u64()
-    };
-    let before = count().await;
     let events = server.client().subscribe::<Value>(EVENTS, variables).await.unwrap().boxed();
-    eventually("it listens", async || (count().await > before).then_some(())).await;
+    eventually("it listens", async || {
+        let asked = "{ bus(by: {name: \"shop\"}) { subscribers { name durability connected } } }";
+        let bus = server.query(asked, Value::Null).await["bus"].take();
+        let is_it = |seen: &Value| match durable {
+            Some(name) => seen["name"] == name && seen["connected"] == true,
+            None => seen["durability"] == "EPHEMERAL",
+        };
+        bus["subscribers"].as_array()?.iter().any(is_it).then_some(())
+    })
+    .await;
     events
 }
 
@@ -184,19 +195,9 @@ async fn emptied(broker: &mut Broker, kind: &str, url: &str) {
 
 #[tokio::test]
 async fn who_listens_goes_on_when_a_broker_comes_back_with_nothing_of_what_it_had() {
-    if let Some(mut broker) = Broker::nats().await {
-        let url = format!("nats://127.0.0.1:{}", broker.port);
-        emptied(&mut broker, "JETSTREAM", &url).await;
+    for (kind, url, mut broker) in brokers().await {
+        emptied(&mut broker, kind, &url).await;
     }
-    if let Some(mut broker) = Broker::redis().await {
-        let url = format!("redis://127.0.0.1:{}/0", broker.port);
-        emptied(&mut broker, "REDIS", &url).await;
-    }
-}
-
-fn signal(server: &Server, name: &str) {
-    let sent = std::process::Command::new("kill").args([name, &server.pid().to_string()]).status();
-    assert!(sent.unwrap().success());
 }
 
 /// Who was away with its registry while the broker gave up events is told how many, by name or not.
@@ -214,7 +215,7 @@ async fn given_up(broker: &mut Broker, kind: &str, url: &str) {
     assert_eq!((&first["event"], &first["missed"]), (&named["event"], &json!(0)));
     let done = json!({"i": {"bus": "shop", "subscriber": "billing", "sequences": [named["sequence"]]}});
     ours.query(ACK, done).await;
-    signal(&ours, "-STOP");
+    ours.signal("-STOP");
     broker.kill();
     broker.start_again().await;
     theirs.query(CREATE, input).await;
@@ -222,7 +223,7 @@ async fn given_up(broker: &mut Broker, kind: &str, url: &str) {
     for number in 2..=LAST {
         publish(&theirs, number).await;
     }
-    signal(&ours, "-CONT");
+    ours.signal("-CONT");
     for events in &mut listening {
         let mut before = 1;
         let mut missed = 0;
@@ -239,13 +240,8 @@ async fn given_up(broker: &mut Broker, kind: &str, url: &str) {
 
 #[tokio::test]
 async fn who_was_away_while_its_broker_gave_up_events_is_told_how_many() {
-    if let Some(mut broker) = Broker::nats().await {
-        let url = format!("nats://127.0.0.1:{}", broker.port);
-        given_up(&mut broker, "JETSTREAM", &url).await;
-    }
-    if let Some(mut broker) = Broker::redis().await {
-        let url = format!("redis://127.0.0.1:{}/0", broker.port);
-        given_up(&mut broker, "REDIS", &url).await;
+    for (kind, url, mut broker) in brokers().await {
+        given_up(&mut broker, kind, &url).await;
     }
 }
 
@@ -305,16 +301,14 @@ async fn left_untold(kind: &str, url: &str) {
 
 #[tokio::test]
 async fn who_comes_to_a_name_is_told_what_one_that_left_was_not() {
-    if let Some(broker) = Broker::nats().await {
-        left_untold("JETSTREAM", &format!("nats://127.0.0.1:{}", broker.port)).await;
-    }
-    if let Some(broker) = Broker::redis().await {
-        left_untold("REDIS", &format!("redis://127.0.0.1:{}/0", broker.port)).await;
+    for (kind, url, _broker) in brokers().await {
+        left_untold(kind, &url).await;
     }
 }
 
 /// What is published while the broker is away waits for it.
-async fn waited_for(server: &Server, broker: &mut Broker, url: &str, kind: &str) {
+async fn waited_for(broker: &mut Broker, kind: &str, url: &str) {
+    let server = Server::start();
     let input = json!({"name": "patient", "kind": kind, "endpointUri": url, "queuesWhileAway": true});
     server.query(CREATE, json!({ "i": input })).await;
     broker.kill();
@@ -333,15 +327,8 @@ async fn waited_for(server: &Server, broker: &mut Broker, url: &str, kind: &str)
 
 #[tokio::test]
 async fn what_is_published_while_a_broker_is_away_waits_where_its_bus_has_it_so() {
-    let server = Server::start();
-    if let Some(mut broker) = Broker::nats().await {
-        let url = format!("nats://127.0.0.1:{}", broker.port);
-        waited_for(&server, &mut broker, &url, "JETSTREAM").await;
-    }
-    let server = Server::start();
-    if let Some(mut broker) = Broker::redis().await {
-        let url = format!("redis://127.0.0.1:{}/0", broker.port);
-        waited_for(&server, &mut broker, &url, "REDIS").await;
+    for (kind, url, mut broker) in brokers().await {
+        waited_for(&mut broker, kind, &url).await;
     }
 }
 

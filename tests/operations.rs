@@ -315,11 +315,6 @@ async fn spans_reach_a_collector_in_the_callers_trace() {
     assert_eq!(passed_on, format!("00-{TRACE}-{}-01", span["span"].as_str().unwrap()));
 }
 
-fn signal(server: &Server, name: &str) {
-    let sent = std::process::Command::new("kill").args([name, &server.pid().to_string()]).status().unwrap();
-    assert!(sent.success());
-}
-
 #[tokio::test]
 async fn a_stop_turns_readiness_off_first_and_lets_calls_finish() {
     let (server, _directory) = with_settings("stop_pause_seconds = 2\n", &[]);
@@ -328,7 +323,7 @@ async fn a_stop_turns_readiness_off_first_and_lets_calls_finish() {
     let calling = server.query(INVOKE, json!({"input": {"tool": "slow", "arguments": {}}}));
     let stopping = async {
         let call = provider.call().await;
-        signal(&server, "-TERM");
+        server.signal("-TERM");
         let reasons = eventually("the registry is not ready", async || {
             let ready = get(&server, "/readyz", "*/*").await;
             (ready.status() == 503).then_some(ready.json::<Value>().await.unwrap())
@@ -351,7 +346,7 @@ async fn a_subscriber_is_told_that_the_registry_stops() {
     server.query(REGISTER, json!({"input": {"name": "a"}})).await;
     let event = socket.hear().await;
     assert_eq!((&event["id"], &event["type"]), (&json!("events"), &json!("next")), "{event}");
-    signal(&server, "-TERM");
+    server.signal("-TERM");
     let (code, reason) = socket.closed().await;
     assert_eq!(code, 1001);
     assert!(reason.contains("shutting down"), "{reason}");
@@ -372,7 +367,7 @@ async fn the_end_takes_no_longer_than_it_may_where_something_hangs() {
     let mut stalled = tokio::net::TcpStream::connect(server.address()).await.unwrap();
     let begun = b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{";
     stalled.write_all(begun).await.unwrap();
-    signal(&server, "-TERM");
+    server.signal("-TERM");
     // The call ends as interrupted, and its caller is told.
     let answer = calling.await.unwrap().unwrap();
     assert_eq!(answer["proxyInvoke"]["status"], "FAILED", "{answer}");
@@ -384,12 +379,12 @@ async fn the_end_takes_no_longer_than_it_may_where_something_hangs() {
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let (server, _directory) = with_settings("stop_pause_seconds = 3600\n", &[]);
-    signal(&server, "-TERM");
+    server.signal("-TERM");
     eventually("the first signal is taken", async || {
         (get(&server, "/readyz", "*/*").await.status() == 503).then_some(())
     })
     .await;
-    signal(&server, "-INT");
+    server.signal("-INT");
     assert_eq!(server.ended().code(), Some(130));
 }
 
@@ -472,7 +467,7 @@ async fn the_doctor_finds_what_is_broken_in_a_data_directory() {
     let log = server.data_dir().join("registry.db");
     let directory = server.data_dir().to_owned();
     // The directory goes with the server: what is broken is a copy of what a clean stop leaves.
-    signal(&server, "-TERM");
+    server.signal("-TERM");
     eventually("it has stopped", async || (!directory.join("registry.db-wal").exists()).then_some(())).await;
     std::fs::copy(&log, data.join("registry.db")).unwrap();
     drop(server);

@@ -179,10 +179,15 @@ impl Server {
         }
     }
 
+    /// Sends it a signal, as `-TERM`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.pid().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// Asks the server to stop and waits until it has.
     pub fn stop(mut self) -> ExitStatus {
-        let asked = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
-        assert!(asked.success());
+        self.signal("-TERM");
         self.child.wait().unwrap()
     }
 

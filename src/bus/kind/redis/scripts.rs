@@ -65,9 +65,13 @@ pub(super) const TAKE: &str = "
     local read, got = group['entries-read'], group['last-delivered-id']
     local counts = read and stream['max-deleted-entry-id'] == '0-0'
     local gone = counts and stream['entries-added'] - stream['length']
-    if counts and read < gone and #redis.call('XRANGE', KEYS[1], '-', got, 'COUNT', 1) > 0 then
-        -- It had what went, and the server has forgotten that.
-        read = gone + #redis.call('XRANGE', KEYS[1], '-', got)
+    if counts and read < gone then
+        local kept = #redis.call('XRANGE', KEYS[1], '-', got)
+        if kept > 0 then
+            -- It had what went, and the server has forgotten that. Told at once: counting costs more than taking.
+            read = gone + kept
+            redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], got, 'ENTRIESREAD', read)
+        end
     end
     if counts and read < gone then
         local first = stream['first-entry']
