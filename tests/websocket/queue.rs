@@ -105,6 +105,27 @@ async fn a_reader_that_stops_holds_up_nobody_and_is_told_where_to_go_on() {
 }
 
 #[tokio::test]
+async fn what_crosses_the_end_of_its_connection_is_to_be_sent_again_and_not_given_up() {
+    let server = server_with("stall_seconds = 1");
+    let mut socket = Socket::narrow(&server).await;
+    follow(&server, &mut socket, "large", LARGE).await;
+    change(&server, "large", 250, 60_000).await;
+    eventually("the server gives it up", async || server.said().contains("takes nothing").then_some(())).await;
+    socket.subscribe("late", "subscription { registryEvents { sequence } }").await;
+    let error = loop {
+        let message = socket.hear().await;
+        if message["id"] == "late" {
+            break message;
+        }
+    };
+    assert_eq!(error["type"], "error", "{error}");
+    let said = &error["payload"][0];
+    assert_eq!(said["extensions"], json!({"code": "UNAVAILABLE", "retryable": true, "details": {}}), "{error}");
+    assert!(said["message"].as_str().unwrap().contains("send it again"), "{error}");
+    assert_eq!(socket.closed().await.0, 1013);
+}
+
+#[tokio::test]
 async fn who_asks_and_does_not_read_holds_up_itself_alone() {
     const ASKED: usize = 8;
     let server = Server::start();

@@ -313,8 +313,9 @@ impl Connection {
             }
         }
         let limit = self.parts.limits.operations_max;
-        let refused = if self.ending.is_some() {
-            Some(coded_error("the connection is about to end"))
+        // A request that crosses the end of its connection is not at fault: it is to be sent again, not given up.
+        let refused = if let Some(ending) = self.operations.refusal() {
+            Some(ending)
         } else if self.operations.len() >= limit {
             Some(coded_error(format!("this connection runs {limit} operations, which is the most")))
         } else {

@@ -8,6 +8,7 @@ use super::replies::Replies;
 use super::work::Begun;
 use crate::graphql::error::{ErrorCode, extensions};
 use crate::graphql::{Answer, Answers};
+use crate::model::Sequence;
 use async_graphql::ServerError;
 use axum::extract::ws::Message;
 use futures_util::FutureExt;
@@ -185,10 +186,15 @@ impl Operations {
         let (protocol, before) = (self.protocol, self.running.len());
         self.running.retain(|_, running| {
             let Work::Watching { answers, .. } = &running.work else { return true };
-            replies.push(protocol.error(&running.turn.written, &[ended(reason, answers)]));
+            replies.push(protocol.error(&running.turn.written, &[ended(reason, answers.place())]));
             false
         });
         before - self.running.len()
+    }
+
+    /// Why nothing more begins; `None` while it does.
+    pub(super) fn refusal(&self) -> Option<ServerError> {
+        self.ending.map(|reason| ended(reason, None))
     }
 
     /// The next frame of whose turn it is; `None` where nobody has anything now.
@@ -227,7 +233,7 @@ impl Operations {
         if let Work::Beginning(beginning) = work {
             let last = match ready!(beginning.poll_unpin(context)) {
                 Begun::Answers(answers) => match self.ending {
-                    Some(reason) => Some(protocol.error(id, &[ended(reason, &answers)])),
+                    Some(reason) => Some(protocol.error(id, &[ended(reason, answers.place())])),
                     None => {
                         *work = Work::Watching { answers, answered: false };
                         None
@@ -265,11 +271,12 @@ fn failed(answer: &Answer) -> bool {
     !answer.has_data() && answer.has_errors()
 }
 
-/// Why a subscription does not go on, and where another one can: behind that place, none of its changes is missing.
-fn ended(reason: &str, answers: &Answers) -> ServerError {
-    let (message, details) = match answers.place() {
+/// Why an operation does not go on, or does not begin, and where another one can: behind that place, none of its changes
+/// is missing.
+fn ended(reason: &str, place: Option<Sequence>) -> ServerError {
+    let (message, details) = match place {
         Some(place) => (format!("{reason}: go on behind {}", place.0), json!({ "resumeAfter": place.0 })),
-        None => (format!("{reason}: subscribe again"), json!({})),
+        None => (format!("{reason}: send it again over a new connection"), json!({})),
     };
     let extensions = extensions(ErrorCode::Unavailable, details);
     ServerError { extensions: Some(extensions), ..ServerError::new(message, None) }

@@ -1,10 +1,11 @@
 import { useSyncExternalStore } from 'react';
-import { useChangesSnapshot, useConnection, useIsLost, useStreamState } from '~/data/hooks';
+import { faultFrom } from '~/data/errors';
+import { isLost, type StreamState } from '~/data/follow';
+import { useChangesSnapshot, useConnection, useStreamState } from '~/data/hooks';
 import { useSecond } from '~/lib/clock';
 import { formatCount } from '~/lib/format';
 import { Dot, type Tone } from '~/ui/Badge';
 import { Button } from '~/ui/Button';
-import type { StreamState } from '~/data/follow';
 import styles from './ConnectionState.module.css';
 
 const WORDS: Record<StreamState['name'], { tone: Tone; word: string }> = {
@@ -14,11 +15,16 @@ const WORDS: Record<StreamState['name'], { tone: Tone; word: string }> = {
   ended: { tone: 'bad', word: 'Not live' },
 };
 
+/** One word for the whole time without a connection: it is read out whenever it changes. */
+function wordOf(state: StreamState) {
+  return WORDS[state.name === 'connecting' && state.failed > 0 ? 'lost' : state.name];
+}
+
 /** Whether what is shown is live, and which place of the log it shows. */
 export function ConnectionLine({ short }: { short?: boolean }) {
   const state = useStreamState();
   const { sequence } = useChangesSnapshot();
-  const { tone, word } = WORDS[state.name];
+  const { tone, word } = wordOf(state);
   return (
     <div className={short ? styles.short : styles.line}>
       <Dot tone={tone} />
@@ -36,14 +42,13 @@ export function ConnectionLine({ short }: { short?: boolean }) {
 export function ConnectionBanner() {
   const { changes } = useConnection();
   const state = useStreamState();
-  const isLost = useIsLost();
   const online = useSyncExternalStore(onOnline, () => navigator.onLine);
   const now = useSecond();
   if (state.name === 'ended' && state.fault) {
     return (
       <div className={styles.banner} role="alert">
         <span>
-          This page is no longer live. {state.fault.message} Reload to begin anew.
+          This page is no longer live. {faultFrom(state.fault).message} Reload to begin anew.
         </span>
         <Button size="small" onClick={() => window.location.reload()}>
           Reload
@@ -51,8 +56,8 @@ export function ConnectionBanner() {
       </div>
     );
   }
-  if (state.name !== 'lost' || !isLost) return null;
-  const seconds = Math.max(0, Math.ceil(state.retryAt / 1000 - now));
+  if (!isLost(state)) return null;
+  const seconds = state.name === 'lost' ? Math.max(0, Math.ceil(state.retryAt / 1000 - now)) : 0;
   return (
     <div className={styles.banner} role="alert">
       <span>

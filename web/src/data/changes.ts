@@ -51,7 +51,7 @@ export type ChangeListener = (batch: readonly Change[] | null) => void;
 export class ChangeStream {
   #socket: Socket;
   #following: Following | null = null;
-  #state: StreamState = { name: 'connecting' };
+  #state: StreamState = { name: 'connecting', failed: 0 };
   #snapshot: ChangesSnapshot = { sequence: 0, recent: [] };
   #sequence = 0;
   #waiting: Change[] = [];

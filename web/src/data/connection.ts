@@ -19,6 +19,8 @@ export interface Connection {
 }
 
 const ENDPOINT = '/graphql';
+/** How long a connection may take to stand: a registry that hangs takes it and says nothing. */
+const OPEN_MS = 10_000;
 const PING_MS = 12_000;
 const PONG_MS = 6_000;
 
@@ -61,6 +63,10 @@ function createSocket(connectionParams: Record<string, string>): Socket {
     retryAttempts: 0,
     keepAlive: PING_MS,
     on: {
+      connecting: () => {
+        overdue = setTimeout(() => socket.terminate(), OPEN_MS);
+      },
+      connected: () => clearTimeout(overdue),
       ping: (received) => {
         if (!received) overdue = setTimeout(() => socket.terminate(), PONG_MS);
       },

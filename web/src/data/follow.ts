@@ -2,12 +2,20 @@ import { stringifyDocument, type TypedDocumentNode } from '@urql/core';
 import type { Client as Socket } from 'graphql-ws';
 import { codeOf, isRetryable, type GraphQLFault } from './errors';
 
-/** What a stream is doing. */
+/** What a stream is doing; `failed` is how many attempts in a row came to nothing. */
 export type StreamState =
-  | { name: 'connecting' }
+  | { name: 'connecting'; failed: number }
   | { name: 'open' }
-  | { name: 'lost'; retryAt: number; attempt: number }
+  | { name: 'lost'; retryAt: number; failed: number }
   | { name: 'ended'; fault: GraphQLFault | null };
+
+/**
+ * Whether it is gone for longer than a moment: the first attempt to take it up again comes within a third of a second, and
+ * mostly succeeds. While it is tried again it is as lost as between two attempts.
+ */
+export function isLost(state: StreamState): boolean {
+  return state.name === 'ended' || (state.name !== 'open' && state.failed >= 2);
+}
 
 export interface FollowOptions<Data, Variables> {
   socket: Socket;
@@ -33,9 +41,9 @@ const BACKOFF_MAX_MS = 8_000;
 /** A connection that held so long was a good one: the next attempt is a first one. */
 const GOOD_AFTER_MS = 5_000;
 
-/** How long to wait before the next attempt; a little by chance, so that many pages do not come back at once. */
-export function backoffMs(attempt: number, chance = Math.random()): number {
-  const full = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** attempt);
+/** How long to wait where so many attempts have failed before; a little by chance, so that many pages do not come back at once. */
+export function backoffMs(failed: number, chance = Math.random()): number {
+  const full = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** failed);
   return full * (0.75 + chance / 2);
 }
 
@@ -50,7 +58,7 @@ export function follow<Data, Variables extends Record<string, unknown>>(
 ): Following {
   const query = stringifyDocument(options.document);
   let stopped = false;
-  let attempt = 0;
+  let failed = 0;
   let openedAt: number | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let close = () => {};
@@ -63,11 +71,11 @@ export function follow<Data, Variables extends Record<string, unknown>>(
 
   const lost = () => {
     if (stopped) return;
-    if (openedAt !== null && Date.now() - openedAt > GOOD_AFTER_MS) attempt = 0;
+    if (openedAt !== null && Date.now() - openedAt > GOOD_AFTER_MS) failed = 0;
     openedAt = null;
-    const wait = backoffMs(attempt);
-    attempt += 1;
-    options.onState({ name: 'lost', retryAt: Date.now() + wait, attempt });
+    const wait = backoffMs(failed);
+    failed += 1;
+    options.onState({ name: 'lost', retryAt: Date.now() + wait, failed });
     timer = setTimeout(open, wait);
   };
 
@@ -81,7 +89,7 @@ export function follow<Data, Variables extends Record<string, unknown>>(
   function open() {
     timer = undefined;
     if (stopped) return;
-    options.onState({ name: 'connecting' });
+    options.onState({ name: 'connecting', failed });
     let settled = false;
     const settle = (then: () => void) => {
       if (settled) return;
@@ -99,7 +107,7 @@ export function follow<Data, Variables extends Record<string, unknown>>(
       {
         next: (result) => {
           if (settled || stopped) return;
-          attempt = 0;
+          failed = 0;
           if (result.data) options.onData(result.data);
           else if (result.errors) settle(() => refused(result.errors as readonly GraphQLFault[]));
         },

@@ -6,7 +6,7 @@ import type { Change, ChangesSnapshot } from './changes';
 import { useSecond } from '~/lib/clock';
 import type { Connection } from './connection';
 import { faultOf, type Fault } from './errors';
-import type { StreamState } from './follow';
+import { isLost, type StreamState } from './follow';
 
 export const ConnectionContext = createContext<Connection | null>(null);
 
@@ -44,13 +44,9 @@ export function useStreamState(): StreamState {
   return useSyncExternalStore(changes.watch, changes.state);
 }
 
-/**
- * Whether the connection is gone for longer than a moment: the first attempt to take it up again comes within a quarter of
- * a second, and mostly succeeds.
- */
+/** Whether the connection is gone for longer than a moment. */
 export function useIsLost(): boolean {
-  const state = useStreamState();
-  return state.name === 'ended' || (state.name === 'lost' && state.attempt >= 2);
+  return isLost(useStreamState());
 }
 
 /** How many changes of these types came in each of the last seconds, the oldest first; anew every second. */

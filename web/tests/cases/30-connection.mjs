@@ -26,6 +26,28 @@ export const cases = {
     await tab.close();
   },
 
+  'a registry that hangs is as lost as one that is gone, until it goes on': async ({ start, open }) => {
+    const { registry, base } = await start();
+    await registry.register({ name: 'before', ttlSeconds: 3600 });
+    const tab = await open(base);
+    tab.expect(/WebSocket/);
+    await tab.go('/');
+    await tab.page.getByText('Live', { exact: true }).filter({ visible: true }).waitFor();
+    registry.hang();
+    const band = tab.page.getByRole('alert').filter({ hasText: 'The connection to the registry is lost.' });
+    await band.waitFor({ timeout: 120_000 });
+    // Tried again, nobody answers: it is not said to be there meanwhile, and it does not wait for ever.
+    await band.getByText('Trying').waitFor();
+    await band.getByText(/Again in/).waitFor();
+    registry.goOn();
+    await registry.register({ name: 'after', ttlSeconds: 3600 });
+    await tab.page.getByText('after registered').waitFor();
+    await band.waitFor({ state: 'detached' });
+    await tab.page.getByText('Live', { exact: true }).filter({ visible: true }).waitFor();
+    assert.deepEqual(tab.problems(), []);
+    await tab.close();
+  },
+
   'a registry that wants a token is asked for with words, and a wrong one is asked for again': async ({ start, open }) => {
     const { registry, base } = await start({ args: ['--access'] });
     const token = (await readFile(join(registry.dataDir, 'admin.token'), 'utf8')).trim();

@@ -64,8 +64,18 @@ export class Registry {
     await ended;
   }
 
+  /** Takes its time from it: connections are still taken by the system, and nothing answers. */
+  hang() {
+    this.#process.kill('SIGSTOP');
+  }
+
+  goOn() {
+    this.#process.kill('SIGCONT');
+  }
+
   async dispose() {
     for (const child of this.#children) child.kill('SIGTERM');
+    this.goOn();
     await this.stop();
     await rm(this.dataDir, { recursive: true, force: true });
   }
