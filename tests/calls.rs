@@ -220,6 +220,56 @@ async fn a_call_without_an_answer_times_out_and_a_late_answer_is_recorded_and_di
 }
 
 #[tokio::test]
+async fn of_late_answers_to_a_call_that_only_the_log_remembers_the_first_alone_counts() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start_in(directory.path(), &[]);
+    let mut provider = Provider::start(&server, "slow", tool("sleep")).await;
+    let calling = invoke(&server, json!({"tool": "sleep", "arguments": {}, "timeoutMs": 1}));
+    let (call, asked) = tokio::join!(calling, provider.call());
+    assert_eq!(call["status"], "TIMED_OUT");
+    assert!(server.stop().success());
+
+    let server = Server::start_in(directory.path(), &[]);
+    let answers = "mutation($first: CompleteInvocationInput!, $second: CompleteInvocationInput!) {
+        first: completeInvocation(input: $first) { status } second: completeInvocation(input: $second) { status } }";
+    let answer = |said| json!({"invocationId": asked["invocationId"], "result": said});
+    let (code, _) = server.refused(answers, json!({"first": answer("here"), "second": answer("again")})).await;
+    assert_eq!(code, "ALREADY_EXISTS");
+    let seen = read(&server, &call["id"]).await;
+    let expected = ["TOOL_PROXY_INVOKE", "TOOL_PROXY_ACCEPTED", "TOOL_PROXY_TIMEOUT", "TOOL_PROXY_RESULT"];
+    assert_eq!(kinds(&seen), expected, "{seen}");
+    assert!(seen["attempts"][0]["lateAnswerAt"].is_string(), "{seen}");
+}
+
+#[tokio::test]
+async fn whoever_was_told_the_end_of_a_call_reads_that_it_has_ended() {
+    let server = Server::start();
+    let mut provider = Provider::start(&server, "echo", tool("echo")).await;
+    let answering = tokio::spawn(async move {
+        loop {
+            let call = provider.call().await;
+            provider.answer(&call, Value::Null).await;
+        }
+    });
+    let asked = "query($id: UUID!, $of: String!) { invocation(id: $id) { status }
+        invocations(filter: {correlationId: $of}) { nodes { status } } }";
+    let one_by_one = async |caller: usize| {
+        for number in 0..20 {
+            let of = format!("{caller}-{number}");
+            let call = invoke(&server, json!({"tool": "echo", "arguments": {}, "correlationId": of})).await;
+            // Meanwhile the call goes from memory to the log.
+            for _ in 0..8 {
+                let read = server.query(asked, json!({"id": call["id"], "of": of})).await;
+                let ended = json!({"status": "SUCCEEDED"});
+                assert_eq!(read, json!({"invocation": ended, "invocations": {"nodes": [ended]}}), "{call}");
+            }
+        }
+    };
+    futures_util::future::join_all((0..8).map(one_by_one)).await;
+    answering.abort();
+}
+
+#[tokio::test]
 async fn lying_providers_are_found_out() {
     let server = Server::start();
     let mut provider = Provider::start(&server, "liar", adder()).await;

@@ -236,7 +236,7 @@ impl DirectMutation {
         let root = self.plan.root.name();
         let done = match self.input {
             Input::Invoke(input) => invoke(services, caller, input).await,
-            Input::Complete(input) => complete(services, caller, *input),
+            Input::Complete(input) => complete(services, caller, *input).await,
         };
         match done {
             Ok(invocation) => self.plan.fields.answer(root, &invocation),

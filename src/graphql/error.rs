@@ -395,6 +395,7 @@ pub(super) fn proxy(error: proxy::Error) -> Error {
         proxy::Error::RequestReused { key, call } => {
             (ErrorCode::InvalidArgument, json!({ "idempotencyKey": key, "invocationId": call.0 }))
         }
+        proxy::Error::NotRecorded(reason) => return engine(reason.clone()),
         proxy::Error::TooManyChunks(_) => (ErrorCode::TooComplex, json!({})),
         proxy::Error::Behind | proxy::Error::Stopping => (ErrorCode::Unavailable, json!({})),
     };

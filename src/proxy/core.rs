@@ -143,6 +143,13 @@ impl Core {
         self.kept.get(&id)
     }
 
+    /// Every call that memory has, and a version that has all others. In this order: a call leaves memory when the
+    /// current version has all of it, and in an earlier one it is as it was, or not at all.
+    pub(super) fn known(&self) -> (Vec<Arc<Call>>, Arc<State>) {
+        let live = self.all();
+        (live, self.views.current())
+    }
+
     /// Every call in memory, each once.
     pub(super) fn all(&self) -> Vec<Arc<Call>> {
         self.live().iter().filter(|(id, call)| **id == call.id).map(|(_, call)| call.clone()).collect()
@@ -200,11 +207,10 @@ impl Core {
 
     /// What is known of every call of an undertaking, in the order in which they were asked for.
     pub(super) fn of_undertaking(&self, correlation_id: &str) -> Vec<Seen> {
-        // Memory first: what leaves it meanwhile is in the version that is looked at then.
+        let (live, state) = self.known();
+        let live = live.into_iter().filter(|call| *call.correlation_id == *correlation_id);
+        let live = live.map(|call| call.seen().for_others());
         let mut all: BTreeMap<_, Seen> = BTreeMap::new();
-        let live = self.all().into_iter().filter(|call| *call.correlation_id == *correlation_id);
-        let live: Vec<Seen> = live.map(|call| call.seen().for_others()).collect();
-        let state = self.views.current();
         let stored = state.calls.all().filter(|call| *call.correlation_id == *correlation_id);
         let stored = stored.map(|call| Seen::stored(call.clone()));
         for seen in stored.chain(live) {

@@ -23,8 +23,6 @@ const ENDED: u64 = u64::MAX;
 #[derive(Default)]
 struct Queue {
     calls: Vec<Arc<Call>>,
-    /// What is about calls that are no longer in memory.
-    others: Vec<Request>,
     /// Counts up with each write that begins.
     round: u64,
 }
@@ -73,18 +71,12 @@ impl Recorder {
         }
     }
 
-    /// Records something of a call that is no longer in memory.
-    pub fn add_other(&self, request: Request) {
-        self.queue().others.push(request);
-        self.filled.notify_one();
-    }
-
     /// Waits until all that was added before is in the log.
     pub async fn flush(&self) {
         let round = {
             let queue = self.queue();
             // What was taken before is in the round that is being written, what waits in the next ones.
-            let rounds = queue.calls.len().div_ceil(AT_ONCE_MAX).max(usize::from(!queue.others.is_empty()));
+            let rounds = queue.calls.len().div_ceil(AT_ONCE_MAX);
             queue.round + rounds as u64
         };
         self.urgent.notify_one();
@@ -92,7 +84,7 @@ impl Recorder {
         let _ = self.written.subscribe().wait_for(|written| *written >= round).await;
     }
 
-    fn take(&self) -> (Vec<Arc<Call>>, Vec<Request>, u64) {
+    fn take(&self) -> (Vec<Arc<Call>>, u64) {
         let mut queue = self.queue();
         queue.round += 1;
         let count = queue.calls.len().min(AT_ONCE_MAX);
@@ -102,7 +94,7 @@ impl Recorder {
         if !queue.calls.is_empty() {
             self.filled.notify_one();
         }
-        (calls, std::mem::take(&mut queue.others), queue.round)
+        (calls, queue.round)
     }
 
     /// Takes records to the log, until the registry stops. `recorded` is told which calls are in the log.
@@ -113,8 +105,8 @@ impl Recorder {
                 () = tokio::time::sleep(GATHERED) => {}
                 () = self.urgent.notified() => {}
             }
-            let (calls, others, round) = self.take();
-            let requests: Vec<Request> = calls.iter().map(|call| call.take_records()).chain(others).collect();
+            let (calls, round) = self.take();
+            let requests: Vec<Request> = calls.iter().map(|call| call.take_records()).collect();
             loop {
                 match handle.record(requests.clone()).await {
                     Ok(()) => break,

@@ -10,11 +10,11 @@ use super::route::Taken;
 use super::routing::{has_trusted, unknown, why};
 use super::seen::Seen;
 use crate::model::{
-    Actor, Asked, CallError, CallErrorCode, Change, Invocation, InvocationId, InvocationStatus, NodeId, NodeSelection,
-    Offer, RequestKey, Time, Tool, ToolKey, ToolName, VersionWanted,
+    Actor, Asked, CallError, CallErrorCode, Invocation, InvocationId, InvocationStatus, NodeId, NodeSelection, Offer,
+    RequestKey, Time, Tool, ToolKey, ToolName, VersionWanted,
 };
 use crate::registry::command::{Command, Request};
-use crate::registry::engine::{Clock, Handle, fresh_id};
+use crate::registry::engine::{self, Clock, Handle, fresh_id};
 use crate::registry::refusal::Refusal;
 use crate::registry::state::State;
 use crate::registry::view::Views;
@@ -131,6 +131,9 @@ pub enum Error {
     /// The log does not keep up.
     #[error("the registry's log does not keep up with the calls: try again later")]
     Behind,
+    /// What was to be in the log before it was answered is not.
+    #[error(transparent)]
+    NotRecorded(#[from] engine::Error),
 }
 
 /// How much there is to do.
@@ -342,7 +345,7 @@ impl Proxy {
         let state = self.core.views.current();
         if let Some(stored) = state.calls.of_request(&name.0, &name.1) {
             same_request(stored.id, &stored.asked, request)?;
-            return Ok(self.seen_in(stored.id, &state, true).map(Begun::Stored));
+            return Ok(self.seen_in(stored.id, &state).map(Begun::Stored));
         }
         named.insert(name, call.clone());
         Ok(None)
@@ -379,28 +382,29 @@ impl Proxy {
         has_trusted(state, tool, self.core.rules.least_trust)
     }
 
-    /// A call by its id, as its caller sees it, or as everybody does; from a version of the registry where memory does
-    /// not have it.
-    pub fn seen(&self, id: InvocationId, state: &State, principal: &str) -> Option<Seen> {
-        let seen = self.seen_in(id, state, false)?;
+    /// A call by its id, as it is now: as its caller sees it, or as everybody does.
+    pub fn seen(&self, id: InvocationId, principal: &str) -> Option<Seen> {
+        // As in `Core::known`: memory first.
+        let seen = match self.core.find(id) {
+            Some(call) => call.seen(),
+            None => self.seen_in(id, &self.core.views.current())?,
+        };
         Some(seen.shown_to(principal))
     }
 
     /// The provider that knows a call by this id: that of the attempt which the id names.
-    pub fn provider_of(&self, id: InvocationId, state: &State) -> Option<NodeId> {
+    pub fn provider_of(&self, id: InvocationId) -> Option<NodeId> {
         let of = |invocation: &Invocation, number| {
             invocation.attempts.iter().find(|attempt| attempt.number == number).map(|attempt| attempt.node)
         };
         match self.core.find(id) {
             Some(call) => of(&call.seen().invocation, call.attempt_of(id)),
-            None => state.calls.attempt(id).and_then(|(call, number)| of(call, number)),
+            None => self.core.views.current().calls.attempt(id).and_then(|(call, number)| of(call, number)),
         }
     }
 
-    fn seen_in(&self, id: InvocationId, state: &State, is_stored: bool) -> Option<Seen> {
-        if !is_stored && let Some(call) = self.core.find(id) {
-            return Some(call.seen());
-        }
+    /// A call that memory need not have any more.
+    fn seen_in(&self, id: InvocationId, state: &State) -> Option<Seen> {
         let stored = state.calls.attempt(id).map(|(call, _)| call.clone());
         if let Some(kept) = self.core.kept(stored.as_ref().map_or(id, |stored| stored.id)) {
             // The log may know more: an answer that came too late.
@@ -410,9 +414,10 @@ impl Proxy {
         stored.map(Seen::stored)
     }
 
-    /// Every call whose end the log does not have yet.
-    pub fn under_way(&self) -> Vec<Seen> {
-        self.core.all().into_iter().map(|call| call.seen().for_others()).collect()
+    /// Every call of which the log does not have all yet, and a version that has all others.
+    pub fn known(&self) -> (Vec<Seen>, Arc<State>) {
+        let (live, state) = self.core.known();
+        (live.into_iter().map(|call| call.seen().for_others()).collect(), state)
     }
 
     /// Waits until what is known of calls now is in the log.
@@ -426,21 +431,21 @@ impl Proxy {
             call.cancel();
             return Ok(call.seen());
         }
-        self.seen_in(id, &self.core.views.current(), true).ok_or(Error::NotFound(id))
+        self.seen_in(id, &self.core.views.current()).ok_or(Error::NotFound(id))
     }
 
     /// A part of an answer. Where nobody waits for it any more, the call says so.
     pub fn progress(&self, id: InvocationId, chunk: Value) -> Result<Seen, Error> {
         let Some(call) = self.core.find(id) else {
-            return self.seen_in(id, &self.core.views.current(), true).ok_or(Error::NotFound(id));
+            return self.seen_in(id, &self.core.views.current()).ok_or(Error::NotFound(id));
         };
         call.progress(call.attempt_of(id), chunk).map_err(Error::TooManyChunks)?;
         Ok(call.seen())
     }
 
     /// A provider's answer. One that comes too late is discarded, and the call says how it ended.
-    pub fn complete(&self, id: InvocationId, answer: Answer) -> Result<Seen, Error> {
-        let Some(call) = self.core.find(id) else { return self.complete_stored(id, &answer) };
+    pub async fn complete(&self, id: InvocationId, answer: Answer) -> Result<Seen, Error> {
+        let Some(call) = self.core.find(id) else { return self.complete_stored(id, &answer).await };
         match call.answer(call.attempt_of(id), answer) {
             Taken::Counted | Taken::Late => Ok(call.seen()),
             Taken::Repeated => Err(Error::AnsweredAlready(id)),
@@ -448,33 +453,17 @@ impl Proxy {
         }
     }
 
-    /// An answer to a call that only the log remembers.
-    fn complete_stored(&self, id: InvocationId, answer: &Answer) -> Result<Seen, Error> {
-        let state = self.core.views.current();
-        let found = state.calls.attempt(id).and_then(|(call, number)| {
-            let attempt = call.attempts.iter().find(|attempt| attempt.number == number)?;
-            Some((call, attempt))
+    /// An answer to a call that only the log remembers: which of several is the first, its writer decides.
+    async fn complete_stored(&self, id: InvocationId, answer: &Answer) -> Result<Seen, Error> {
+        let stored = self.seen_in(id, &self.core.views.current()).ok_or(Error::NotFound(id))?;
+        let answered = self.handle.submit(Request {
+            command: Command::AnswerLate { call: id, failed: answer.outcome.is_err() },
+            actor: Actor::registry(),
+            correlation_id: Some(stored.invocation.correlation_id.to_string()),
         });
-        let Some((call, attempt)) = found else { return Err(Error::NotFound(id)) };
-        if attempt.answered {
-            return Err(Error::AnsweredAlready(id));
-        }
-        if let Some(tool) = call.tool.clone() {
-            let late = Change::CallAnsweredLate {
-                call: call.id,
-                tool,
-                node: attempt.node,
-                attempt: attempt.number,
-                failed: answer.outcome.is_err(),
-                at: self.core.now(),
-            };
-            self.core.recorder.add_other(Request {
-                command: Command::Record(vec![late]),
-                actor: Actor::registry(),
-                correlation_id: Some(call.correlation_id.to_string()),
-            });
-        }
-        self.seen_in(id, &state, true).ok_or(Error::NotFound(id))
+        let outcome = answered.await?;
+        let seen = self.seen_in(id, &outcome.view).ok_or(Error::NotFound(id))?;
+        outcome.first.map(|_| seen).ok_or(Error::AnsweredAlready(id))
     }
 
     /// A node's calls from now on, so many at once at most; as many as the registry's rules say when absent.
@@ -515,7 +504,7 @@ impl Proxy {
         principal: String,
     ) -> Result<impl Stream<Item = Seen> + Send + use<>, Error> {
         let Some(call) = self.core.find(id) else {
-            let stored = self.seen(id, &self.core.views.current(), &principal).ok_or(Error::NotFound(id))?;
+            let stored = self.seen(id, &principal).ok_or(Error::NotFound(id))?;
             return Ok(stream::iter([stored]).left_stream());
         };
         let mut steps = call.steps();
@@ -575,7 +564,7 @@ impl Proxy {
     }
 
     /// The registry was down: calls that were under way then have ended.
-    pub async fn end_interrupted(&self) -> Result<(), crate::registry::engine::Error> {
+    pub async fn end_interrupted(&self) -> Result<(), engine::Error> {
         let state = self.core.views.current();
         let requests = state.calls.open().map(|call| Request {
             command: Command::EndInterrupted(call.id),

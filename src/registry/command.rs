@@ -62,6 +62,13 @@ pub enum Command {
     Rebind(Box<Rebind>),
     /// What happened in a call of a tool.
     Record(Vec<Change>),
+    /// A provider's answer to a call that has ended: recorded where it is the first.
+    AnswerLate {
+        /// The call as this provider knows it.
+        call: InvocationId,
+        /// Whether it is the tool's failure.
+        failed: bool,
+    },
     /// The registry was down: a call that was under way then ends.
     EndInterrupted(InvocationId),
     /// Make a token.

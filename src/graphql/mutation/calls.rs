@@ -86,7 +86,7 @@ impl CallMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which call, and its answer.")] input: Box<CompleteInvocationInput>,
     ) -> Result<Invocation> {
-        complete(live(ctx)?, asker(ctx)?, *input)
+        complete(live(ctx)?, asker(ctx)?, *input).await
     }
 }
 
@@ -132,7 +132,7 @@ fn permit_cancel(services: &Services, caller: &Caller, id: InvocationId) -> Resu
         return Ok(());
     }
     let absent = || error::proxy(proxy::Error::NotFound(id));
-    let seen = services.proxy.seen(id, &services.views.current(), &caller.actor.principal).ok_or_else(absent)?;
+    let seen = services.proxy.seen(id, &caller.actor.principal).ok_or_else(absent)?;
     caller.permit(Action::Cancel, Kind::Invocation, || Resource::of_invocation(&seen.invocation), absent)
 }
 
@@ -142,23 +142,23 @@ fn permit_complete(services: &Services, caller: &Caller, id: InvocationId) -> Re
         return Ok(());
     }
     let absent = || error::proxy(proxy::Error::NotFound(id));
-    let view = services.views.current();
-    let node = services.proxy.provider_of(id, &view).ok_or_else(absent)?;
+    let node = services.proxy.provider_of(id).ok_or_else(absent)?;
     // Of a call that is neither one's own nor for oneself nobody is to know.
-    let seen = services.proxy.seen(id, &view, &caller.actor.principal).ok_or_else(absent)?;
-    let permitted = caller.permit(Action::Complete, Kind::Node, || Resource::of_node_id(&view, node), absent);
+    let seen = services.proxy.seen(id, &caller.actor.principal).ok_or_else(absent)?;
+    let resource = || Resource::of_node_id(&services.views.current(), node);
+    let permitted = caller.permit(Action::Complete, Kind::Node, resource, absent);
     permitted.map_err(|denied| if is_shown(caller, &seen.invocation) { denied } else { absent() })
 }
 
 /// A provider answers.
-pub(in crate::graphql) fn complete(
+pub(in crate::graphql) async fn complete(
     services: &Services,
     caller: &Caller,
     input: CompleteInvocationInput,
 ) -> Result<Invocation> {
     let (id, answer) = input.read()?;
     permit_complete(services, caller, id)?;
-    let seen = services.proxy.complete(id, answer).map_err(error::proxy)?;
+    let seen = services.proxy.complete(id, answer).await.map_err(error::proxy)?;
     Ok(Invocation::new(caller.seen(&services.views.current()), seen.for_others()))
 }
 

@@ -62,7 +62,7 @@ impl CallSubscription {
             (Some(id), None) => {
                 let principal = caller.actor.principal.clone();
                 let absent = || error::proxy(proxy::Error::NotFound(InvocationId(id)));
-                let now = services.proxy.seen(InvocationId(id), &views.current(), &principal);
+                let now = services.proxy.seen(InvocationId(id), &principal);
                 // Whether one may know of a call does not change while it is under way, but for further providers.
                 if !now.is_some_and(|seen| is_shown(caller, &seen.invocation)) {
                     return Err(absent());

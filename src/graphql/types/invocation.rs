@@ -482,8 +482,8 @@ impl Key for Latest {
     }
 }
 
-/// A page of the calls that match, the latest first. Of an earlier version only what it has; else also what is not in
-/// the log yet.
+/// A page of the calls that match, the latest first. Of an earlier version only what it has; else, with a proxy, as they
+/// are now.
 pub(in crate::graphql) fn list(
     view: &View,
     proxy: Option<&Proxy>,
@@ -492,9 +492,10 @@ pub(in crate::graphql) fn list(
     args: &PageArgs,
 ) -> Result<Connection<Invocation>> {
     let page: Page<Latest> = args.page()?;
-    let live = proxy.map(Proxy::under_way).unwrap_or_default();
+    let (live, state) = proxy.map(Proxy::known).map_or((Vec::new(), None), |(live, state)| (live, Some(state)));
+    let calls = state.as_ref().map_or(&view.calls, |state| &state.calls);
     let known: BTreeSet<InvocationId> = live.iter().map(|seen| seen.invocation.id).collect();
-    let stored = view.calls.all().filter(|call| !known.contains(&call.id));
+    let stored = calls.all().filter(|call| !known.contains(&call.id));
     let stored = stored.map(|call| Seen::stored(call.clone()));
     let matching = live.into_iter().chain(stored).filter(|seen| filter.matches(&seen.invocation));
     let matching = matching.filter(|seen| is_shown(caller, &seen.invocation));
@@ -515,7 +516,7 @@ pub(in crate::graphql) fn find(
     id: InvocationId,
 ) -> Result<Option<Invocation>> {
     let seen = if is_current {
-        live(ctx)?.proxy.seen(id, view, &asker(ctx)?.actor.principal)
+        live(ctx)?.proxy.seen(id, &asker(ctx)?.actor.principal)
     } else {
         let stored = view.calls.attempt(id).map(|(call, _)| call.clone());
         stored.map(Seen::stored)

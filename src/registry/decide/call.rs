@@ -10,6 +10,17 @@ pub(super) fn record(changes: &[Change]) -> Decision {
     Decision { changes: changes.to_vec(), answer: Answer::Kept(changes.len()) }
 }
 
+/// An answer to a call that has ended. One that was answered already stays as it is.
+pub(super) fn answer_late(state: &State, now: Time, id: InvocationId, failed: bool) -> Decision {
+    let answered = state.calls.attempt(id).and_then(|(call, number)| {
+        let attempt = call.attempts.iter().find(|attempt| attempt.number == number && !attempt.answered)?;
+        let (call, tool) = (call.id, call.tool.clone()?);
+        Some(Change::CallAnsweredLate { call, tool, node: attempt.node, attempt: number, failed, at: now })
+    });
+    let changes = Vec::from_iter(answered);
+    Decision { answer: Answer::Kept(changes.len()), changes }
+}
+
 /// The registry was down: nobody waits for a call that was under way, and what came of it is not known.
 pub(super) fn end_interrupted(state: &State, now: Time, id: InvocationId) -> Decision {
     let open = state.calls.get(id).filter(|call| !call.status.is_final());

@@ -77,6 +77,7 @@ pub fn decide(state: &State, now: Time, command: &Command) -> Result<Decision, R
         Command::Release { lease, owner } => port::release(state, *lease, owner),
         Command::Rebind(rebind) => port::rebind(state, now, rebind),
         Command::Record(changes) => Ok(call::record(changes)),
+        Command::AnswerLate { call, failed } => Ok(call::answer_late(state, now, *call, *failed)),
         Command::EndInterrupted(id) => Ok(call::end_interrupted(state, now, *id)),
         Command::ProcessesGone(processes) => Ok(port::processes_gone(state, processes)),
         Command::CreateToken(create) => token::create(state, now, create),
