@@ -469,7 +469,7 @@ async fn the_mcp_reference_server_is_attached() {
     let long = invoke(&server, "ev.trigger-long-running-operation", steps).await;
     assert_eq!(long["chunks"], json!([{"progress": 1.0, "total": 2.0}, {"progress": 2.0, "total": 2.0}]), "{long}");
 
-    program.signal("-INT");
+    program.signal("-TERM");
     assert_eq!(program.status().await, Some(0));
     eventually("offline", async || (status(&server, "ev").await == "OFFLINE").then_some(())).await;
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { becomes } from '../support/look.mjs';
 
 const BAND = /Numbers of .* for TCP/;
 
@@ -21,7 +22,7 @@ export const cases = {
 
     const row = page.getByRole('row', { name: new RegExp(`${number}.*asked for by hand`) });
     await row.waitFor();
-    assert.match(await row.innerText(), /\b(10|9) m\b/);
+    await becomes(() => row.innerText(), /\b(10|9) m\b/);
     const band = page.getByRole('slider', { name: BAND });
     await page.waitForFunction((wanted) => document.querySelector('[role=slider]')?.getAttribute('aria-valuetext')?.startsWith(wanted), `${number}, leased to`);
     const held = (await registry.ask('query ($port: Int!) { ports(filter: {port: $port, status: ACTIVE}) { nodes { purpose } } }', { port: number })).ports.nodes;
@@ -70,7 +71,7 @@ export const cases = {
   },
 
   'numbers that nobody gets are at their places in the band, with the reason': async ({ start, open }) => {
-    const { registry, base } = await start({ env: { ONEX_PORTS_RESERVED: '22000,24000-24099' } });
+    const { registry, base } = await start({ env: { ONEX_PORTS_RESERVED: '22000,24000-24099', ONEX_PORTS_QUARANTINE_SECONDS: '10' } });
     const lease = JSON.parse(await registry.run('port', 'allocate', '--key', 'short', '--format', 'json'));
     const { port, id } = Array.isArray(lease) ? lease[0] : lease;
     const tab = await open(base);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { becomes } from '../support/look.mjs';
 import { until } from '../support/registry.mjs';
 
 /** What has the focus: its role or tag, and its name. */
@@ -132,7 +133,7 @@ export const cases = {
     assert.equal(await index(), 0);
     await page.getByRole('columnheader', { name: 'Name' }).getByRole('button').focus();
     await page.keyboard.press('Enter');
-    assert.equal(await page.getByRole('columnheader', { name: 'Name' }).getAttribute('aria-sort'), 'descending');
+    await becomes(() => page.getByRole('columnheader', { name: 'Name' }).getAttribute('aria-sort'), 'descending');
     assert.deepEqual(tab.problems(), []);
     await tab.close();
   },
@@ -145,7 +146,7 @@ export const cases = {
     await page.keyboard.press('Enter');
     const create = page.getByRole('dialog', { name: 'Create a bus' });
     await create.waitFor();
-    assert.match(await focused(page), /^input/);
+    await becomes(() => focused(page), /^input/);
     await trapsFocus(page, create, /^button Create a bus/);
 
     await page.getByRole('link', { name: 'Ports', exact: true }).first().click();

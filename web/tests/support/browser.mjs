@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { DEADLINE_MS } from './registry.mjs';
 
 const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
@@ -23,6 +24,7 @@ export async function launch(executablePath) {
  */
 export async function openPage(browser, base, { size = 'wide', scheme = 'light' } = {}) {
   const context = await browser.newContext({ viewport: SIZES[size], colorScheme: scheme, permissions: ['clipboard-read', 'clipboard-write'] });
+  context.setDefaultTimeout(DEADLINE_MS);
   const page = await context.newPage();
   const wrong = [];
   /** What a test makes happen on purpose, such as a connection that is refused. */
