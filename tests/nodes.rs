@@ -2,7 +2,7 @@
 
 use crate::support::server::{Server, onex};
 use crate::support::{eventually, node_modules};
-use futures_util::future::join_all;
+use futures_util::future::{join_all, select_all};
 use futures_util::{StreamExt, stream};
 use onex::client::node::{Call, Node, Running, State, Tool, ToolError};
 use serde::Deserialize;
@@ -237,6 +237,34 @@ async fn a_node_comes_back_as_itself_when_its_registry_does() {
     })
     .await;
     running.drain().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_outlast_a_registry_that_stops_while_they_come_back() {
+    const NODES: usize = 100;
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Server::start_in(directory.path(), &[]);
+    let (address, client) = (server.address().to_owned(), server.client());
+    let coming = (0..NODES).map(|number| Node::new(format!("n{number}")).tool(echo()).connect(&client));
+    let nodes: Vec<Running> = join_all(coming).await.into_iter().map(Result::unwrap).collect();
+    for _ in 0..6 {
+        let back = nodes.iter().map(|node| {
+            let mut states = node.states();
+            Box::pin(async move { while !matches!(states.next().await, Some(State::Connected) | None) {} })
+        });
+        let first_back = select_all(back);
+        assert!(server.stop().success());
+        server = Server::start_in(directory.path(), &["--listen", &address]);
+        // The others are in the middle of it.
+        first_back.await;
+    }
+    let document = "{ tool(name: \"echo\") { providers { connected } } }";
+    eventually("all of them take calls again", async || {
+        let tool = server.query(document, Value::Null).await["tool"].take();
+        let providers = tool["providers"].as_array()?;
+        (providers.iter().filter(|provider| provider["connected"] == true).count() == NODES).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
