@@ -141,14 +141,9 @@ async fn each_policy_picks_its_provider() {
         providers.push(Provider::start(&server, name, tool("who")).await);
     }
     let nodes: Vec<String> = providers.iter().map(|provider| provider.node.clone()).collect();
-    let answering = |mut provider: Provider| {
-        tokio::spawn(async move {
-            loop {
-                let call = provider.call().await;
-                let node = provider.node.clone();
-                provider.answer(&call, json!(node)).await;
-            }
-        })
+    let answering = |provider: Provider| {
+        let node = provider.node.clone();
+        provider.answer_all(move |_| json!({"result": node}))
     };
     let tasks: Vec<_> = providers.into_iter().map(answering).collect();
     let who = async |input: Value| {
@@ -244,13 +239,7 @@ async fn of_late_answers_to_a_call_that_only_the_log_remembers_the_first_alone_c
 #[tokio::test]
 async fn whoever_was_told_the_end_of_a_call_reads_that_it_has_ended() {
     let server = Server::start();
-    let mut provider = Provider::start(&server, "echo", tool("echo")).await;
-    let answering = tokio::spawn(async move {
-        loop {
-            let call = provider.call().await;
-            provider.answer(&call, Value::Null).await;
-        }
-    });
+    let answering = Provider::start(&server, "echo", tool("echo")).await.answer_all(|_| json!({"result": null}));
     let asked = "query($id: UUID!, $of: String!) { invocation(id: $id) { status }
         invocations(filter: {correlationId: $of}) { nodes { status } } }";
     let one_by_one = async |caller: usize| {
@@ -486,17 +475,11 @@ async fn a_call_that_is_taken_back_ends_and_its_provider_is_told() {
 #[tokio::test]
 async fn a_batch_answers_in_order_and_stops_where_it_is_told_to() {
     let server = Server::start();
-    let mut provider = Provider::start(&server, "echo", tool("echo")).await;
-    let answering = tokio::spawn(async move {
-        loop {
-            let call = provider.call().await;
-            let answer = match call["arguments"].as_u64() {
-                Some(3) => json!({"error": {"message": "not three"}}),
-                _ => json!({"result": call["arguments"]}),
-            };
-            provider.complete(&call, answer).await;
-        }
-    });
+    let answering =
+        Provider::start(&server, "echo", tool("echo")).await.answer_all(|call| match call["arguments"].as_u64() {
+            Some(3) => json!({"error": {"message": "not three"}}),
+            _ => json!({"result": call["arguments"]}),
+        });
     let batch = "mutation($input: ProxyInvokeBatchInput!) { proxyInvokeBatch(input: $input) {
         succeeded failed invocations { status result } } }";
     let calls: Vec<Value> = (1..=20).map(|n| json!({"tool": "echo", "arguments": n})).collect();
@@ -518,13 +501,7 @@ async fn a_batch_answers_in_order_and_stops_where_it_is_told_to() {
 #[tokio::test]
 async fn a_provider_that_fails_too_often_is_left_alone_for_a_while_and_says_why() {
     let server = Server::start();
-    let mut bad = Provider::start(&server, "bad", adder()).await;
-    let answering = tokio::spawn(async move {
-        loop {
-            let call = bad.call().await;
-            bad.answer(&call, json!("nonsense")).await;
-        }
-    });
+    let answering = Provider::start(&server, "bad", adder()).await.answer_all(|_| json!({"result": "nonsense"}));
     let input = json!({"tool": "add", "arguments": {"a": 1, "b": 1}});
     for _ in 0..5 {
         assert_eq!(invoke(&server, input.clone()).await["error"]["code"], "TOOL_INVALID_RESULT");
@@ -810,13 +787,7 @@ async fn turns_are_taken_tool_by_tool() {
     let server = Server::start();
     let tools = json!([{"name": "a", "version": "1.0.0"}, {"name": "b", "version": "1.0.0"}]);
     for name in ["one", "two"] {
-        let mut provider = Provider::start(&server, name, tools.clone()).await;
-        tokio::spawn(async move {
-            loop {
-                let call = provider.call().await;
-                provider.answer(&call, json!(null)).await;
-            }
-        });
+        Provider::start(&server, name, tools.clone()).await.answer_all(|_| json!({"result": null}));
     }
     let mut of_a = Vec::new();
     for _ in 0..4 {

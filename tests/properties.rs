@@ -289,7 +289,7 @@ fn action() -> impl Strategy<Value = Action> {
         1 => (0..4u8, any::<bool>()).prop_map(|(token, revoked)| Action::Token { token, revoked }),
         2 => Just(Action::Expire),
         1 => Just(Action::Grace),
-        3 => (0..4_u8, 0..9_u8, 0..NAMES.len(), 0..3_usize)
+        3 => (0..4_u8, 0..10_u8, 0..NAMES.len(), 0..3_usize)
             .prop_map(|(call, happened, node, tool)| Action::Call { call, happened, node, tool }),
     ]
 }
@@ -422,6 +422,7 @@ impl Action {
             Action::Expire => Command::ExpireLapsed,
             Action::Grace => Command::GrantGrace { seconds: 3 },
             Action::Call { call, happened: 8, .. } => Command::EndInterrupted(call_id(*call)),
+            Action::Call { call, happened: 9, .. } => Command::AnswerLate { call: call_id(*call), failed: true },
             Action::Call { call, happened, node, tool } => {
                 Command::Record(vec![recorded(state, call_id(*call), *happened, id(*node), *tool)])
             }

@@ -76,8 +76,7 @@ impl Recorder {
         let round = {
             let queue = self.queue();
             // What was taken before is in the round that is being written, what waits in the next ones.
-            let rounds = queue.calls.len().div_ceil(AT_ONCE_MAX);
-            queue.round + rounds as u64
+            queue.round + queue.calls.len().div_ceil(AT_ONCE_MAX) as u64
         };
         self.urgent.notify_one();
         // Ends as well with the log.

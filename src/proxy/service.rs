@@ -384,10 +384,9 @@ impl Proxy {
 
     /// A call by its id, as it is now: as its caller sees it, or as everybody does.
     pub fn seen(&self, id: InvocationId, principal: &str) -> Option<Seen> {
-        // As in `Core::known`: memory first.
         let seen = match self.core.find(id) {
             Some(call) => call.seen(),
-            None => self.seen_in(id, &self.core.views.current())?,
+            None => self.forgotten(id)?,
         };
         Some(seen.shown_to(principal))
     }
@@ -403,7 +402,12 @@ impl Proxy {
         }
     }
 
-    /// A call that memory need not have any more.
+    /// A call that memory was found not to have: the current version has all of it, as `Core::known` says.
+    fn forgotten(&self, id: InvocationId) -> Option<Seen> {
+        self.seen_in(id, &self.core.views.current())
+    }
+
+    /// A call as a version has it, with what memory keeps of its payloads.
     fn seen_in(&self, id: InvocationId, state: &State) -> Option<Seen> {
         let stored = state.calls.attempt(id).map(|(call, _)| call.clone());
         if let Some(kept) = self.core.kept(stored.as_ref().map_or(id, |stored| stored.id)) {
@@ -431,13 +435,13 @@ impl Proxy {
             call.cancel();
             return Ok(call.seen());
         }
-        self.seen_in(id, &self.core.views.current()).ok_or(Error::NotFound(id))
+        self.forgotten(id).ok_or(Error::NotFound(id))
     }
 
     /// A part of an answer. Where nobody waits for it any more, the call says so.
     pub fn progress(&self, id: InvocationId, chunk: Value) -> Result<Seen, Error> {
         let Some(call) = self.core.find(id) else {
-            return self.seen_in(id, &self.core.views.current()).ok_or(Error::NotFound(id));
+            return self.forgotten(id).ok_or(Error::NotFound(id));
         };
         call.progress(call.attempt_of(id), chunk).map_err(Error::TooManyChunks)?;
         Ok(call.seen())
@@ -455,7 +459,7 @@ impl Proxy {
 
     /// An answer to a call that only the log remembers: which of several is the first, its writer decides.
     async fn complete_stored(&self, id: InvocationId, answer: &Answer) -> Result<Seen, Error> {
-        let stored = self.seen_in(id, &self.core.views.current()).ok_or(Error::NotFound(id))?;
+        let stored = self.forgotten(id).ok_or(Error::NotFound(id))?;
         let answered = self.handle.submit(Request {
             command: Command::AnswerLate { call: id, failed: answer.outcome.is_err() },
             actor: Actor::registry(),

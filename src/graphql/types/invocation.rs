@@ -492,7 +492,8 @@ pub(in crate::graphql) fn list(
     args: &PageArgs,
 ) -> Result<Connection<Invocation>> {
     let page: Page<Latest> = args.page()?;
-    let (live, state) = proxy.map(Proxy::known).map_or((Vec::new(), None), |(live, state)| (live, Some(state)));
+    let (live, state) = proxy.map(Proxy::known).unzip();
+    let live = live.unwrap_or_default();
     let calls = state.as_ref().map_or(&view.calls, |state| &state.calls);
     let known: BTreeSet<InvocationId> = live.iter().map(|seen| seen.invocation.id).collect();
     let stored = calls.all().filter(|call| !known.contains(&call.id));

@@ -314,8 +314,9 @@ impl Connection {
         }
         let limit = self.parts.limits.operations_max;
         // A request that crosses the end of its connection is not at fault: it is to be sent again, not given up.
-        let refused = if let Some(ending) = self.operations.refusal() {
-            Some(ending)
+        let ending = self.operations.refusal();
+        let refused = if ending.is_some() {
+            ending
         } else if self.operations.len() >= limit {
             Some(coded_error(format!("this connection runs {limit} operations, which is the most")))
         } else {

@@ -1,20 +1,14 @@
 import assert from 'node:assert/strict';
-import { isDeepStrictEqual } from 'node:util';
 import { overflow, screenshot, violations } from './browser.mjs';
 import { until } from './registry.mjs';
 
 /** Waits until what is read is this, or fits it: a page is drawn in parts, and what is there may not be all of it yet. */
 export async function becomes(read, wanted) {
-  let last;
-  const fits = () => (wanted instanceof RegExp ? wanted.test(last) : isDeepStrictEqual(last, wanted));
   await until('what is wanted', async () => {
-    last = await read();
-    return fits();
-  }).catch((error) => {
-    // Says the difference.
-    if (last === undefined) throw error;
-    if (wanted instanceof RegExp) assert.match(last, wanted);
-    assert.deepEqual(last, wanted);
+    const value = await read();
+    if (wanted instanceof RegExp) assert.match(value, wanted);
+    else assert.deepEqual(value, wanted);
+    return true;
   });
 }
 
